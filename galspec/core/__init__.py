@@ -1,0 +1,1 @@
+"""Nouns and conventions: numpy, scipy and the standard library only."""

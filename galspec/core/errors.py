@@ -1,0 +1,37 @@
+"""Typed errors: each message says what was wrong, what was expected and what to do."""
+
+
+class GalspecError(Exception):
+    """Base of every error caused by the input; the CLI prints it and exits 2, pages show it as text."""
+
+
+class ImageError(GalspecError):
+    """An image or a set of band images that cannot be used."""
+
+
+class SpectrumError(GalspecError):
+    """A spectrum that cannot be used."""
+
+
+class SurveyError(GalspecError):
+    """A survey folder that is missing, damaged or of an unknown version."""
+
+
+class SimulationError(GalspecError):
+    """A simulation that cannot be started: no basis, no disk space, bad settings."""
+
+
+class BundleError(GalspecError):
+    """A model bundle that is missing, damaged, or paired with the wrong VAE."""
+
+
+class ShapeError(GalspecError):
+    """An array of the wrong shape."""
+
+
+class ConfigError(GalspecError):
+    """A setting or an argument that is not allowed."""
+
+
+class RunError(GalspecError):
+    """A training run that cannot be started or resumed."""
