@@ -1,0 +1,1 @@
+"""From survey units to what the networks eat: resampling, normalising, filling gaps; numpy and scipy only."""
