@@ -1,0 +1,1 @@
+"""The simulated survey: galaxies with a spectrum, an image and a known truth, from one seed."""

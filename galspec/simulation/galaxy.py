@@ -1,0 +1,279 @@
+"""One simulated galaxy, from a survey seed and a candidate number: spectrum, image, truth.
+
+Candidates are counted before the selection, and each draws from its own random streams, so a
+galaxy depends neither on the number of processes nor on the order of the work.
+"""
+
+import dataclasses
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galspec.core.bands import AB_ZEROPOINT_NJY, BANDS
+from galspec.core.wavelength import wave_grid
+from galspec.simulation.basis import FILTERS, Basis, Float32Array, FloatArray, rebin_to_grid
+from galspec.simulation.components import COMPONENTS, ComponentSpectra, Dust, build_components, draw_dust
+from galspec.simulation.emission import LINE_INDEX
+from galspec.simulation.history import History, draw_history
+from galspec.simulation.morphology import Morphology, draw_morphology, half_light_radius_arcsec
+from galspec.simulation.noise import ObservedSpectrum, draw_calibration, observe
+from galspec.simulation.physical import Physical
+from galspec.simulation.population import (
+    draw_physical,
+    draw_position,
+    draw_velocity_dispersion,
+    passes_selection,
+)
+from galspec.simulation.render import component_maps, fibre_fractions, render_row
+
+#: Changes whenever the same seed would give another galaxy.
+RECIPE_VERSION: Final = 1
+
+#: A(band) / E(B-V) of PS1 grizy (Schlafly & Finkbeiner 2011); PS1 images are not dereddened.
+EXTINCTION_PER_EBV: Final = (3.172, 2.271, 1.682, 1.322, 1.087)
+ZERO_POINT_SCATTER_MAG: Final = 0.012
+#: Names of the independent random streams of a galaxy, in the order they are spawned.
+STREAMS: Final = ("physical", "morphology", "stars", "sky", "spectrum", "calibration")
+_SDSS_R: Final = FILTERS.index("sdss_r")
+_SDSS_G: Final = FILTERS.index("sdss_g")
+_WEAK_HALPHA_EW: Final = 1.5
+#: Flux unit of spectra, erg/s/cm2/A.
+_SPECTRUM_UNIT: Final = 1e-17
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulatedGalaxy:
+    """An accepted galaxy.
+
+    Parameters
+    ----------
+    id : str
+        "sim<survey seed>-<candidate, 8 digits>".
+    row : dict
+        Its row of the catalogue: truths, photometry, and what the renderer needs.
+    flux, ivar : ndarray, shape (1000,), float32
+        Observed spectrum on the grid, 1e-17 erg/s/cm2/A; ivar 0 = no data.
+    flux_true : ndarray, shape (1000,), float32
+        The same without noise, masks and calibration errors.
+    image : ndarray, shape (5, 224, 224), float32, or None
+        Cutout in nJy, if asked for.
+    """
+
+    id: str
+    row: dict[str, Any]
+    flux: Float32Array
+    ivar: Float32Array
+    flux_true: Float32Array
+    image: Float32Array | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Candidate:
+    """A candidate before its maps are built: enough to decide on its acceptance."""
+
+    physical: Physical
+    morphology: Morphology
+    history: History
+    dust: Dust
+    sigma_v: float
+    spectra: ComponentSpectra
+    photometry: FloatArray
+
+
+def random_stream(survey_seed: int, candidate: int, name: str) -> np.random.Generator:
+    """Return the generator of one of the `STREAMS` of a galaxy.
+
+    Raises
+    ------
+    ValueError
+        If there is no stream called ``name``, or a number is negative.
+    """
+    sequence = np.random.SeedSequence([survey_seed, candidate], spawn_key=(STREAMS.index(name),))
+    return np.random.default_rng(sequence)
+
+
+def galaxy_id(survey_seed: int, candidate: int) -> str:
+    """Return the id of a simulated galaxy."""
+    return f"sim{survey_seed}-{candidate:08d}"
+
+
+def _draw_candidate(basis: Basis, survey_seed: int, candidate: int) -> _Candidate:
+    physical = draw_physical(random_stream(survey_seed, candidate, "physical"), basis)
+    morphology = draw_morphology(random_stream(survey_seed, candidate, "morphology"), physical)
+    rng = random_stream(survey_seed, candidate, "stars")
+    history = draw_history(rng, basis, physical, morphology.bulge_to_total)
+    dust = draw_dust(rng, physical, morphology.axis_ratio)
+    sigma_v = draw_velocity_dispersion(rng, physical.log_mass, morphology.bulge_to_total)
+    spectra = build_components(rng, basis, physical, history, dust, sigma_v)
+    photometry = basis.photometry(spectra.luminosity, physical.redshift)
+    return _Candidate(physical, morphology, history, dust, sigma_v, spectra, photometry)
+
+
+def _is_selected(drawn: _Candidate) -> bool:
+    mag_r = _ab_magnitude(drawn.photometry[:, _SDSS_R].sum())
+    return passes_selection(mag_r, half_light_radius_arcsec(drawn.morphology))
+
+
+def is_accepted(basis: Basis, survey_seed: int, candidate: int) -> bool:
+    """Return whether `simulate_galaxy` accepts a candidate, without building its maps and spectrum."""
+    return _is_selected(_draw_candidate(basis, survey_seed, candidate))
+
+
+def simulate_galaxy(
+    basis: Basis,
+    survey_seed: int,
+    candidate: int,
+    *,
+    calibration_scatter: float = 1.0,
+    with_image: bool = False,
+) -> SimulatedGalaxy | None:
+    """Simulate one candidate; return None if the survey's selection rejects it.
+
+    Parameters
+    ----------
+    basis : Basis
+    survey_seed : int
+        Not negative.
+    candidate : int
+        Number before the selection, from 0.
+    calibration_scatter : float
+        Amplitude of the spectrophotometric errors; 1 resembles SDSS, 0 has none.
+    with_image : bool
+        Render the cutout too.
+
+    Returns
+    -------
+    SimulatedGalaxy or None
+        Deterministic in (survey_seed, candidate).
+    """
+    drawn = _draw_candidate(basis, survey_seed, candidate)
+    if not _is_selected(drawn):
+        return None
+    redshift = drawn.physical.redshift
+    maps = component_maps(drawn.morphology, drawn.morphology.map_seed)
+    fractions = np.asarray(fibre_fractions(maps), dtype=np.float64)
+    fibre = rebin_to_grid(fractions @ drawn.spectra.luminosity)
+    flux_true = fibre * basis.flux_scale(redshift) / _SPECTRUM_UNIT
+    calibration = draw_calibration(random_stream(survey_seed, candidate, "calibration"), redshift, calibration_scatter)
+    observed = observe(random_stream(survey_seed, candidate, "spectrum"), flux_true, redshift, calibration)
+    row = _catalog_row(drawn, survey_seed, candidate, fractions, flux_true, observed)
+    return SimulatedGalaxy(
+        id=row["id"],
+        row=row,
+        flux=observed.flux,
+        ivar=observed.ivar,
+        flux_true=flux_true.astype(np.float32),
+        image=render_row(row) if with_image else None,
+    )
+
+
+def _ab_magnitude(flux_njy: float | np.floating) -> float:
+    return AB_ZEROPOINT_NJY - 2.5 * float(np.log10(max(float(flux_njy), 1e-3)))
+
+
+def dn4000(flux: NDArray[np.floating]) -> float:
+    """Return Dn4000 (Balogh et al. 1999) of a spectrum on the grid: mean F_nu(4000-4100) / F_nu(3850-3950)."""
+    wave = wave_grid()
+    f_nu = np.asarray(flux) * wave**2
+    red, blue = (wave >= 4000.0) & (wave <= 4100.0), (wave >= 3850.0) & (wave <= 3950.0)
+    return float(f_nu[red].mean() / f_nu[blue].mean())
+
+
+def bpt_class(log_n2: float, log_o3: float, ew_halpha: float) -> str:
+    """Return the class in the diagram of Baldwin, Phillips & Terlevich (1981).
+
+    Parameters
+    ----------
+    log_n2, log_o3 : float
+        log10([NII]6583/Halpha) and log10([OIII]5007/Hbeta); NaN without lines.
+    ew_halpha : float
+        Equivalent width of Halpha, angstrom, positive in emission.
+
+    Returns
+    -------
+    str
+        "star-forming" (below Kauffmann et al. 2003), "composite", "agn" (above Kewley et al. 2001),
+        or "none" below an equivalent width of 1.5 A.
+    """
+    if not (ew_halpha >= _WEAK_HALPHA_EW and np.isfinite(log_n2) and np.isfinite(log_o3)):
+        return "none"
+    if log_n2 < 0.05 and log_o3 < 0.61 / (log_n2 - 0.05) + 1.3:
+        return "star-forming"
+    if log_n2 < 0.47 and log_o3 < 0.61 / (log_n2 - 0.47) + 1.19:
+        return "composite"
+    return "agn"
+
+
+def _line_truths(drawn: _Candidate, fractions: FloatArray) -> dict[str, Any]:
+    lines = fractions @ drawn.spectra.lines
+    halpha, hbeta = lines[LINE_INDEX["Halpha"]], lines[LINE_INDEX["Hbeta"]]
+    has_lines = halpha > 0.0 and hbeta > 0.0
+
+    def log_ratio(name: str, reference: float) -> float:
+        return float(np.log10(lines[LINE_INDEX[name]] / reference)) if has_lines else float("nan")
+
+    ew_halpha = float(halpha / max(float(fractions @ drawn.spectra.halpha_continuum), 1e-30))
+    log_n2, log_o3 = log_ratio("[NII]6583", halpha), log_ratio("[OIII]5007", hbeta)
+    sulphur = lines[LINE_INDEX["[SII]6716"]] + lines[LINE_INDEX["[SII]6731"]]
+    return {
+        "ew_ha_true": ew_halpha,
+        "log_n2": log_n2,
+        "log_o3": log_o3,
+        "log_s2": float(np.log10(sulphur / halpha)) if has_lines else float("nan"),
+        "log_o1": log_ratio("[OI]6300", halpha),
+        "balmer_decrement": float(halpha / hbeta) if has_lines else float("nan"),
+        "bpt_class": bpt_class(log_n2, log_o3, ew_halpha),
+    }
+
+
+def _image_fluxes(rng: np.random.Generator, photometry: FloatArray) -> tuple[FloatArray, float]:
+    """Return the component fluxes the image shows, (7, 5) nJy, and E(B-V): extinction and zero points included."""
+    ebv = 0.035 * float(np.exp(0.6 * rng.standard_normal()))
+    offset = ZERO_POINT_SCATTER_MAG * rng.standard_normal(len(BANDS)) + ebv * np.asarray(EXTINCTION_PER_EBV)
+    return photometry[:, : len(BANDS)] * 10.0 ** (-0.4 * offset), ebv
+
+
+def _catalog_row(
+    drawn: _Candidate,
+    survey_seed: int,
+    candidate: int,
+    fractions: FloatArray,
+    flux_true: FloatArray,
+    observed: ObservedSpectrum,
+) -> dict[str, Any]:
+    sky = random_stream(survey_seed, candidate, "sky")
+    position = draw_position(sky)
+    fluxes, ebv = _image_fluxes(sky, drawn.photometry)
+    physical, history = drawn.physical, drawn.history
+    in_fibre = fractions @ fluxes
+    r_all = drawn.photometry[:, _SDSS_R]
+    colour = -2.5 * float(np.log10((fractions @ drawn.photometry[:, _SDSS_G]) / (fractions @ r_all)))
+    log_sfr = float(np.log10(max(history.sfr, 1e-6)))
+    row: dict[str, Any] = {
+        "id": galaxy_id(survey_seed, candidate),
+        "ra_deg": position.ra_deg,
+        "dec_deg": position.dec_deg,
+        "redshift": physical.redshift,
+        "galaxy_class": physical.galaxy_class,
+        "agn_class": physical.agn,
+        "log_mass": physical.log_mass,
+        "sfr": history.sfr,
+        "log_ssfr": log_sfr - physical.log_mass,
+        "ebv_mw": ebv,
+        "a_v": drawn.dust.a_v_ism,
+        "sigma_v": drawn.sigma_v,
+        "metallicity": history.log_z,
+        "fibre_fraction_r": float(fractions @ r_all / r_all.sum()),
+        "sdss_r": _ab_magnitude(r_all.sum()),
+        "sdss_g_r_fibre": colour,
+        "snr_median": observed.snr_median,
+        "dn4000_true": dn4000(flux_true),
+        **_line_truths(drawn, fractions),
+    }
+    for band, total, aperture in zip(BANDS, fluxes.sum(axis=0), in_fibre, strict=True):
+        row[f"mag_{band}"] = _ab_magnitude(total)
+        row[f"apmag_{band}"] = _ab_magnitude(aperture)
+    for component, values in zip(COMPONENTS, fluxes, strict=True):
+        row |= {f"c_{component}_{band}": float(value) for band, value in zip(BANDS, values, strict=True)}
+    return row | drawn.morphology.to_row() | {"survey_seed": survey_seed, "candidate": candidate}

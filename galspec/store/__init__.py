@@ -1,0 +1,1 @@
+"""Survey folders: catalogue, images, spectra and predictions on disk, read lazily."""
