@@ -45,6 +45,16 @@ def real_dir() -> Path:
     return REAL_DIR
 
 
+@pytest.fixture(scope="session")
+def basis() -> object:
+    """The real spectral basis; tests skip where `make simulate` has not built it."""
+    from galspec.simulation.basis import default_basis_path, load_basis
+
+    if not default_basis_path().is_file():
+        pytest.skip("no spectral basis in .cache: run `make simulate`")
+    return load_basis()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder and skip GPU tests where there is no GPU."""
     for item in items:

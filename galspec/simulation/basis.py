@@ -8,6 +8,7 @@ and cached; at run time nothing but numpy is needed.
 import dataclasses
 import functools
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -321,7 +322,8 @@ def load_basis(path: Path | None = None) -> Basis:
             f"The spectral basis of the simulation is missing ({path}); build it once with `make simulate`."
         )
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, because np.load leaves the file of a damaged archive open.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             if int(stored["version"]) != BASIS_VERSION:
                 raise ValueError(f"version {int(stored['version'])}, expected {BASIS_VERSION}")
             return Basis(
@@ -332,7 +334,7 @@ def load_basis(path: Path | None = None) -> Basis:
                     for name in ("lines", "live_fraction", "metallicity", "age_edges", "filters", "cosmology")
                 },
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise SimulationError(
             f"The spectral basis {path} cannot be read ({error}); delete it and run `make simulate`."
         ) from error

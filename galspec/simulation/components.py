@@ -102,7 +102,7 @@ def draw_dust(rng: np.random.Generator, physical: Physical, axis_ratio: float) -
     """
     scatter = rng.standard_normal(3)
     if physical.galaxy_class == "Q":
-        a_v = abs(0.07 * scatter[0])
+        a_v = float(abs(0.07 * scatter[0]))
         return Dust(a_v, 0.5 * a_v, a_v)
     x = float(np.clip(physical.log_mass - 10.0, -1.5, 1.5))
     a_halpha = max(0.0, 0.91 + 0.77 * x + 0.11 * x**2 - 0.09 * x**3 + 0.28 * scatter[0])
