@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from galspec.cli.progress import move_bar
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the verb."""
@@ -23,6 +25,6 @@ def run(args: argparse.Namespace) -> int:
 
     folder = args.out or demo_survey_dir()
     with tqdm(total=args.n, unit="galaxy", desc="thumbnails") as bar:
-        make_demo(open_survey(args.survey), folder, args.n, args.jobs, lambda done: bar.update(done - bar.n))
+        make_demo(open_survey(args.survey), folder, args.n, args.jobs, move_bar(bar))
     print(f"demo survey of {args.n} galaxies: {folder}")
     return 0

@@ -1,0 +1,1 @@
+"""Networks, the VAE and bundles: torch modules without files, devices or printing, and the one loadable format."""

@@ -1,0 +1,162 @@
+"""From a training set to a predictor bundle: the one function behind `train cnn` and the GPU queue."""
+
+import contextlib
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from galspec.core.bands import IMAGE_SCALE_NJY
+from galspec.models.bundle import VaeBundle, save_predictor_bundle
+from galspec.models.catalog import build_network
+from galspec.preprocess.cutouts import ImageScaler
+from galspec.training.config import CnnConfig
+from galspec.training.data import Loader, TrainingSet, make_loader
+from galspec.training.loop import CnnTraining, Progress, data_identity, evaluate, run_training, runtime_facts
+from galspec.training.run_folder import Row, RunFolder
+from galspec.training.statistics import recalibrate_statistics
+
+#: Train galaxies from which the image scaling is fitted: more cost time and move the std by a percent.
+_N_SCALER: Final = 1024
+
+
+def train_cnn(
+    data: TrainingSet,
+    vae: VaeBundle,
+    config: CnnConfig,
+    run_dir: Path,
+    progress: Progress | None = None,
+    resume: bool = True,
+    stop: Callable[[], bool] | None = None,
+    device: str | None = None,
+    loader: Loader | None = None,
+    name: str = "",
+) -> Path:
+    """Train a network and write its bundle, continuing where an interrupted run of the folder stopped.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Trained on its train split, judged on its valid split.
+    vae : VaeBundle
+        Whose standardised latents the targets are; its decoder goes into the bundle.
+    config : CnnConfig
+    run_dir : Path
+        Run folder: config.json, command, metrics.jsonl, log.txt, checkpoint/, exit.json, bundle/.
+    progress : callable, optional
+        Called with each row of metrics.jsonl.
+    resume : bool
+        Continue from a checkpoint in the folder; if False, start anew.
+    stop : callable, optional
+        Asked after each batch; when true, a checkpoint is written and the run ends.
+    device : str, optional
+        "cpu" or "cuda"; a GPU if there is one, if None.
+    loader : HostLoader or DeviceLoader, optional
+        Of the same data and device, if several networks share one.
+    name : str
+        Name of the bundle; the network's name if empty.
+
+    Returns
+    -------
+    Path
+        The bundle's folder.
+
+    Raises
+    ------
+    RunStopped
+        If ``stop`` turned true.
+    RunError
+        If the loss is not finite, or the folder's checkpoint is of another network, data set or settings.
+    """
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    folder = RunFolder(run_dir)
+    if not resume:
+        folder.forget()
+    identity = {**config.identity, **data_identity(data), "vae_sha256": vae.sha256}
+    folder.require_same_run(identity)
+    with folder.exit_record() as facts, _torch_settings(config, chosen):
+        runtime = runtime_facts(chosen)
+        folder.start({"cnn": dataclasses.asdict(config), "identity": identity, "runtime": runtime})
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = build_network(config.model)
+        loader = loader or make_loader(data, fit_image_scaler(data), chosen)
+        training = CnnTraining(network, data, loader, config, chosen)
+        run_training(training, folder, identity, progress, stop or (lambda: False))
+        facts.update(_ship(training, folder, vae, runtime, name or config.model))
+    return folder.bundle_dir
+
+
+def fit_image_scaler(data: TrainingSet) -> ImageScaler:
+    """Fit mean and std per band in nJy on the first galaxies of the train split; NaN counts as sky."""
+    rows = data.rows("train")[:_N_SCALER]
+    blocks = (rows[first : first + 64] for first in range(0, len(rows), 64))
+    return ImageScaler.fit(np.asarray(data.images[block], np.float32) * np.float32(IMAGE_SCALE_NJY) for block in blocks)
+
+
+@contextlib.contextmanager
+def _torch_settings(config: CnnConfig, device: torch.device) -> Iterator[None]:
+    """Set threads and TF32 for the run, and put the old settings back."""
+    threads = torch.get_num_threads()
+    matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = config.tf32
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision(matmul)
+            torch.backends.cudnn.allow_tf32 = convolution
+
+
+def _ship(training: CnnTraining, folder: RunFolder, vae: VaeBundle, runtime: Row, name: str) -> Row:
+    """Choose the weights, measure them once more, write the bundle; return what exit.json says of it."""
+    config, at = training.config, training.at
+    epochs = [row for row in folder.rows() if row["kind"] == "epoch"]
+    training.network.load_state_dict(training.best if config.ship == "best" else training.weights())
+    if config.n_recalibration:
+        recalibrate_statistics(training, config.n_recalibration)
+    valid = evaluate(training, training.valid_rows)
+    test_rows = training.data.rows("test")
+    test = evaluate(training, test_rows) if len(test_rows) else {}
+    scores: Row = {
+        "measure": "mean squared error of standardised latents",
+        "shipped_weights": config.ship,
+        **{f"valid_{name}": value for name, value in valid.items()},
+        **{f"test_{name}": value for name, value in test.items()},
+        "valid_mse_per_epoch": [row["valid_mse"] for row in epochs],
+        "train_mse_per_epoch": [row["train_mse"] for row in epochs],
+        "best_epoch_valid_mse": at.best_mse if math.isfinite(at.best_mse) else None,
+        "best_epoch": at.best_epoch + 1,
+        "epochs": at.epoch,
+        "passes": at.n_passes,
+        "train_seconds": round(at.seconds, 1),
+    }
+    recipe: Row = {
+        **dataclasses.asdict(config),
+        "max_lr": config.peak_lr,
+        "n_train": len(training.train_rows),
+        **runtime,
+    }
+    save_predictor_bundle(
+        folder.bundle_dir,
+        network=training.network,
+        architecture=config.model,
+        vae=vae,
+        image_scaler=training.loader.scaler,
+        name=name,
+        training_survey=training.data.survey,
+        recipe=recipe,
+        scores=scores,
+    )
+    folder.log("bundle", json.dumps(scores))
+    return {"scores": scores}

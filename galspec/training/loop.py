@@ -1,0 +1,361 @@
+"""The training loop of the networks: batches, validation, progress, checkpoints; resumes bit for bit on one CPU."""
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from galspec.core.errors import RunError
+from galspec.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from galspec.training.config import CnnConfig
+from galspec.training.data import Loader, TrainingSet, plan_epoch, plan_in_order
+from galspec.training.optim import AveragedWeights, Ranger
+from galspec.training.run_folder import Row, RunFolder, RunStopped, require_same
+
+Progress = Callable[[Row], None]
+
+#: On a GPU the loss is looked at only so often, because looking makes the host wait for the device.
+_LOOK_BATCHES: Final = 25
+
+
+@dataclasses.dataclass
+class Position:
+    """Where a run is: batches done in the present epoch, and what happened so far."""
+
+    epoch: int = 0
+    batch: int = 0
+    loss_sum: float = 0.0
+    n_passes: int = 0
+    seconds: float = 0.0
+    best_epoch: int = -1
+    best_mse: float = math.inf
+
+    def to_numbers(self) -> Row:
+        """Return a JSON object; infinity, which JSON lacks, becomes null."""
+        return {**dataclasses.asdict(self), "best_mse": self.best_mse if math.isfinite(self.best_mse) else None}
+
+    @classmethod
+    def from_numbers(cls, numbers: Row) -> "Position":
+        """Read what `to_numbers` wrote."""
+        best = numbers["best_mse"]
+        return cls(**{**numbers, "best_mse": math.inf if best is None else best})
+
+
+class CnnTraining:
+    """A network in training on one device, with everything that a checkpoint has to hold.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Maps scaled images (B, 5, H, H) to latents (B, D).
+    data : TrainingSet
+    loader : HostLoader or DeviceLoader
+        Of the same data, on the same device.
+    config : CnnConfig
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        data: TrainingSet,
+        loader: Loader,
+        config: CnnConfig,
+        device: torch.device,
+    ):
+        self.config = config
+        self.device = device
+        self.data = data
+        self.loader = loader
+        memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.network = network.to(device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub
+        self._memory_format = memory_format
+        self._forward: nn.Module = torch.compile(self.network) if config.compile else self.network  # type: ignore[assignment]
+        self.train_rows = data.rows("train")
+        self.valid_rows = data.rows("valid")
+        self.n_batches = max(1, len(self.train_rows) // config.batch_size)
+        self.ranger = Ranger(self.network, self.n_batches * config.n_epochs, config.peak_lr, config.weight_decay)
+        self.average = AveragedWeights(self.network, config.ema_decay) if config.ema_decay else None
+        self.at = Position()
+        self.best: dict[str, Tensor] = {}
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return latents (B, D) float32 in the precision of the run."""
+        images = images.contiguous(memory_format=self._memory_format)
+        is_mixed = self.config.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_mixed):
+            return self._forward(images).float()
+
+    def train_batch(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Take one optimiser step; return the loss without waiting for the device."""
+        self.ranger.zero_grad()
+        loss = F.mse_loss(self.predict(images), targets)
+        loss.backward()
+        if self.config.grad_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip)
+        self.ranger.step()
+        if self.average:
+            self.average.update(self.network)
+        return loss.detach()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights that are judged: the average if there is one, else the present ones."""
+        return dict(self.average.average) if self.average else dict(self.network.state_dict())
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], Row]:
+        """Return the tensors and numbers from which the run continues bit for bit."""
+        tensors = {f"net.{name}": value for name, value in self.network.state_dict().items()}
+        optimiser, numbers = self.ranger.state()
+        tensors |= {f"opt.{name}": value for name, value in optimiser.items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        content: Row = {"at": self.at.to_numbers(), "optimiser": numbers, "average": {}}
+        if self.average:
+            averaged, content["average"] = self.average.state()
+            tensors |= {f"ema.{name}": value for name, value in averaged.items()}
+        return tensors, content
+
+    def load_checkpoint(self, tensors: Mapping[str, Tensor], numbers: Row) -> None:
+        """Go back to what `checkpoint` returned."""
+        self.network.load_state_dict(_under("net.", tensors))
+        self.ranger.load_state(_under("opt.", tensors), numbers["optimiser"])
+        self.best = {name: value.clone() for name, value in _under("best.", tensors).items()}
+        if self.average:
+            self.average.load_state(_under("ema.", tensors), numbers["average"])
+        self.at = Position.from_numbers(numbers["at"])
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+@contextlib.contextmanager
+def _weights_in(training: CnnTraining, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Judge other weights for a moment, then put the network's own back."""
+    own = {name: value.clone() for name, value in training.network.state_dict().items()}
+    training.network.load_state_dict(weights)
+    try:
+        yield
+    finally:
+        training.network.load_state_dict(own)
+
+
+@torch.no_grad()
+def evaluate(training: CnnTraining, rows: NDArray[np.int64]) -> Row:
+    """Measure the network in evaluation mode.
+
+    Returns
+    -------
+    dict
+        ``mse`` and ``rmse`` over all latents, ``mse_per_latent`` and ``r2_per_latent`` (variance
+        of the same galaxies), ``n``; standardised latents, so a mean predictor has about 1.
+    """
+    training.network.eval()
+    squared = torch.zeros(training.data.latents.shape[1], dtype=torch.float64, device=training.device)
+    for batch in training.loader.batches(plan_in_order(rows, training.config.batch_size)):
+        squared += (training.predict(batch.images) - batch.targets).double().square().sum(dim=0)
+    training.network.train()
+    mse = (squared / len(rows)).cpu().numpy()
+    variance = training.data.latents[rows].astype(np.float64).var(axis=0)
+    r2 = 1.0 - mse / np.maximum(variance, 1e-12)
+    if not np.isfinite(mse).all():
+        raise RunError("the network predicts values that are not finite; lower max_lr or use precision fp32.")
+    return {
+        "mse": float(mse.mean()),
+        "rmse": float(np.sqrt(mse.mean())),
+        "mse_per_latent": [round(float(value), 6) for value in mse],
+        "r2_per_latent": [round(float(value), 6) for value in r2],
+        "n": len(rows),
+    }
+
+
+def _evaluate_judged(training: CnnTraining) -> Row:
+    if training.average is None:
+        return evaluate(training, training.valid_rows)
+    with _weights_in(training, training.weights()):
+        return evaluate(training, training.valid_rows)
+
+
+class _Watch:
+    """Looks at the losses now and then: reports speed, and stops the run when one is not finite."""
+
+    def __init__(self, training: CnnTraining, record: Progress):
+        self._training = training
+        self._record = record
+        self._pending: list[tuple[Tensor, NDArray[np.int64]]] = []
+        self._since, self._n_images = time.perf_counter(), 0
+        self._recent: list[float] = []
+        self._look_batches = 1 if training.device.type == "cpu" else _LOOK_BATCHES
+
+    def add(self, loss: Tensor, rows: NDArray[np.int64]) -> None:
+        """Take in the loss of one batch."""
+        self._pending.append((loss, rows))
+        self._n_images += len(rows)
+        if len(self._pending) >= self._look_batches:
+            self.look()
+
+    def look(self) -> None:
+        """Add the pending losses to the epoch's sum."""
+        training = self._training
+        for loss, rows in self._pending:
+            value = float(loss)
+            if not math.isfinite(value):
+                names = ", ".join(map(str, training.data.ids[rows][:8]))
+                raise RunError(
+                    f"the loss is {value} in epoch {training.at.epoch + 1} for the batch with {names}, ...; "
+                    "the last checkpoint is kept. Lower max_lr or use precision fp32."
+                )
+            training.at.loss_sum += value
+            self._recent.append(value)
+        self._pending = []
+
+    def report(self) -> None:
+        """Write one progress row."""
+        self.look()
+        at, now = self._training.at, time.perf_counter()
+        row: Row = {
+            "kind": "progress",
+            "epoch": at.epoch + 1,
+            "batch": at.batch,
+            "n_batches": self._training.n_batches,
+            "step": self._training.ranger.n_done,
+            "n_passes": at.n_passes,
+            "train_mse": round(float(np.mean(self._recent)), 6),
+            "lr": self._training.ranger.lr,
+            "images_per_s": round(self._n_images / (now - self._since), 2),
+            "seconds": round(at.seconds, 1),
+        }
+        if self._training.device.type == "cuda":
+            row["gpu_memory_gb"] = round(torch.cuda.max_memory_allocated(self._training.device) / 1e9, 2)
+        self._record(row)
+        self._since, self._n_images, self._recent = now, 0, []
+
+
+class _Saver:
+    """Writes checkpoints: at the end of epochs and every few minutes."""
+
+    def __init__(self, training: CnnTraining, folder: RunFolder, identity: Row):
+        self._training, self._folder, self._identity = training, folder, identity
+        self._last = time.monotonic()
+
+    def save(self) -> None:
+        """Write a checkpoint now."""
+        tensors, numbers = self._training.checkpoint()
+        save_checkpoint(self._folder.checkpoint_dir, tensors, {"identity": self._identity, **numbers})
+        self._last = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Write a checkpoint if the last one is old."""
+        if time.monotonic() - self._last > 60.0 * self._training.config.checkpoint_minutes:
+            self.save()
+
+    def restore(self) -> bool:
+        """Continue from the folder's checkpoint if there is one; refuse one of another run."""
+        if not has_checkpoint(self._folder.checkpoint_dir):
+            return False
+        tensors, numbers = load_checkpoint(self._folder.checkpoint_dir)
+        require_same(numbers["identity"], self._identity, self._folder.checkpoint_dir)
+        self._training.load_checkpoint(tensors, numbers)
+        step = self._training.ranger.n_done
+        self._folder.keep_rows(lambda row: row.get("step", 0) <= step)
+        return True
+
+
+def _train_epoch(training: CnnTraining, saver: _Saver, record: Progress, stop: Callable[[], bool]) -> None:
+    """Train the rest of the present epoch."""
+    config, at = training.config, training.at
+    plan = plan_epoch(training.train_rows, config.batch_size, config.seed, at.epoch, config.is_augmented)
+    watch = _Watch(training, record)
+    started, seconds_before = time.perf_counter(), at.seconds
+    training.network.train()
+    with contextlib.closing(training.loader.batches(plan[at.batch :])) as batches:
+        for batch in batches:
+            watch.add(training.train_batch(batch.images, batch.targets), batch.rows)
+            at.batch += 1
+            at.n_passes += len(batch.rows)
+            at.seconds = seconds_before + time.perf_counter() - started
+            if at.batch % config.report_batches == 0 or at.batch == len(plan):
+                watch.report()
+            if stop():
+                watch.look()
+                saver.save()
+                raise RunStopped(f"stopped in epoch {at.epoch + 1} after batch {at.batch}; run again to go on")
+            saver.save_if_due()
+
+
+def _finish_epoch(training: CnnTraining, record: Progress) -> Row:
+    """Validate, remember the best weights, move on to the next epoch."""
+    at = training.at
+    started = time.perf_counter()
+    scores = _evaluate_judged(training)
+    if scores["mse"] < at.best_mse:
+        at.best_mse, at.best_epoch = scores["mse"], at.epoch
+        training.best = {name: value.detach().clone() for name, value in training.weights().items()}
+    at.seconds += time.perf_counter() - started
+    row: Row = {
+        "kind": "epoch",
+        "epoch": at.epoch + 1,
+        "n_epochs": training.config.n_epochs,
+        "step": training.ranger.n_done,
+        "n_passes": at.n_passes,
+        "train_mse": round(at.loss_sum / max(at.batch, 1), 6),
+        **{f"valid_{name}": value for name, value in scores.items()},
+        "best_epoch": at.best_epoch + 1,
+        "seconds": round(at.seconds, 1),
+    }
+    record(row)
+    at.epoch, at.batch, at.loss_sum = at.epoch + 1, 0, 0.0
+    return row
+
+
+def run_training(
+    training: CnnTraining, folder: RunFolder, identity: Row, progress: Progress | None, stop: Callable[[], bool]
+) -> None:
+    """Train to the end from wherever the folder's checkpoint is.
+
+    Raises
+    ------
+    RunStopped
+        If ``stop`` turned true; a checkpoint was written.
+    RunError
+        If the loss is not finite, or the checkpoint belongs to another run.
+    """
+    saver = _Saver(training, folder, identity)
+    if saver.restore():
+        folder.log("continues", f"in epoch {training.at.epoch + 1} after batch {training.at.batch}")
+
+    def record(row: Row) -> None:
+        folder.record(row)
+        if progress:
+            progress(row)
+
+    patience = training.config.early_stopping
+    while training.at.epoch < training.config.n_epochs:
+        if patience and training.at.epoch - 1 - training.at.best_epoch >= patience:
+            folder.log(f"no better validation MSE in {patience} epochs")
+            break
+        _train_epoch(training, saver, record, stop)
+        _finish_epoch(training, record)
+        saver.save()
+
+
+def data_identity(data: TrainingSet) -> Row:
+    """Return what a checkpoint must have in common with the data it is continued on."""
+    return {"data": data.fingerprint, "n_train": len(data.rows("train")), "n_valid": len(data.rows("valid"))}
+
+
+def runtime_facts(device: torch.device) -> dict[str, Any]:
+    """Return the device and the settings of torch that change numbers or speed."""
+    facts: dict[str, Any] = {"device": device.type, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    if device.type == "cuda":
+        facts["device_name"] = torch.cuda.get_device_name(device)
+        facts["tf32_matmul"] = torch.get_float32_matmul_precision() != "highest"
+        facts["tf32_convolution"] = torch.backends.cudnn.allow_tf32
+    return facts

@@ -1,0 +1,201 @@
+"""The optimiser of the paper: RAdam with Lookahead, weight decay on weights only, one cycle stepped per batch."""
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from galspec.core.errors import ConfigError, RunError
+
+#: Wu & Peek (2020), with the details of their code: fastai's Ranger under fit_one_cycle.
+BETAS: Final = (0.95, 0.99)
+EPS: Final = 1e-6
+LOOKAHEAD_STEPS: Final = 6
+LOOKAHEAD_ALPHA: Final = 0.5
+MAX_LR: Final = 0.03
+#: The fully deconvolved network diverges at 0.03.
+MAX_LR_DECONV: Final = 0.003
+
+
+def default_max_lr(model_name: str) -> float:
+    """Return the paper's peak learning rate of a network."""
+    return MAX_LR_DECONV if model_name == "xresnet18-deconv" else MAX_LR
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split the trainable parameters: weights decay, biases and the scales of norms do not.
+
+    Every bias and every norm parameter has at most one dimension, and so has the learnt gain of
+    the self-attention, which starts at 0 and would be pulled back there.
+    """
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trainable if parameter.ndim > 1], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+class Ranger:
+    """RAdam with Lookahead (Zhang et al. 2019) and a one-cycle schedule, as one steppable object.
+
+    Every ``k`` steps the fast weights are pulled half-way back to the slow ones:
+    slow += alpha (fast - slow); fast = slow.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Its trainable parameters are optimised in place.
+    n_steps : int
+        Batches of the whole run; the cycle ends there.
+    max_lr : float
+        Peak learning rate: cosine from max_lr / 25 over 25 % of the steps, then down to max_lr / 1e5.
+    weight_decay : float
+        Decoupled; applied to weights only.
+    lookahead_steps : int
+        k of Lookahead; 0 switches it off.
+
+    Raises
+    ------
+    ConfigError
+        If ``n_steps`` is below 1 or ``max_lr`` is not positive.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        n_steps: int,
+        max_lr: float = MAX_LR,
+        weight_decay: float = 0.01,
+        lookahead_steps: int = LOOKAHEAD_STEPS,
+    ):
+        if n_steps < 1 or max_lr <= 0.0:
+            raise ConfigError(f"a run needs at least 1 batch and a positive learning rate, not {n_steps} and {max_lr}.")
+        self.n_steps = n_steps
+        self.n_done = 0
+        self._k = lookahead_steps
+        self._inner = torch.optim.RAdam(
+            parameter_groups(network, weight_decay), betas=BETAS, eps=EPS, decoupled_weight_decay=True
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._inner,
+            max_lr=max_lr,
+            total_steps=n_steps,
+            pct_start=0.25,
+            anneal_strategy="cos",
+            cycle_momentum=True,
+            base_momentum=0.85,
+            max_momentum=0.95,
+            div_factor=25.0,
+            final_div_factor=4000.0,
+        )
+        self._fast: list[Tensor] = [p for group in self._inner.param_groups for p in group["params"]]
+        self._slow: list[Tensor] = [parameter.detach().clone() for parameter in self._fast]
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        return float(self._inner.param_groups[0]["lr"])
+
+    @property
+    def momentum(self) -> float:
+        """First beta of the next step."""
+        return float(self._inner.param_groups[0]["betas"][0])
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        self._inner.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update the parameters from their gradients and move along the cycle."""
+        self._inner.step()
+        self.n_done += 1
+        if self._k and self.n_done % self._k == 0:
+            torch._foreach_lerp_(self._slow, self._fast, LOOKAHEAD_ALPHA)
+            torch._foreach_copy_(self._fast, self._slow)
+        if self.n_done < self.n_steps:
+            self._schedule.step()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return what resuming needs: tensors by name, and plain numbers that JSON can hold exactly."""
+        tensors = {f"slow.{index}": value for index, value in enumerate(self._slow)}
+        for index, parameter in enumerate(self._fast):
+            for name, value in self._inner.state.get(parameter, {}).items():
+                tensors[f"radam.{index}.{name}"] = value
+        groups = [{"lr": group["lr"], "betas": list(group["betas"])} for group in self._inner.param_groups]
+        return tensors, {"n_done": self.n_done, "n_steps": self.n_steps, "groups": groups}
+
+    def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go back to a state of the same network and the same number of steps.
+
+        Raises
+        ------
+        RunError
+            If the state belongs to a run of another length or another network.
+        """
+        if numbers["n_steps"] != self.n_steps:
+            raise RunError(f"the checkpoint is of a run of {numbers['n_steps']} batches, not of {self.n_steps}.")
+        if sum(name.startswith("slow.") for name in tensors) != len(self._slow):
+            raise RunError("the checkpoint's optimiser belongs to another network.")
+        for index, (parameter, slow) in enumerate(zip(self._fast, self._slow, strict=True)):
+            slow.copy_(tensors[f"slow.{index}"])
+            prefix = f"radam.{index}."
+            state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            if state:
+                # RAdam keeps its step counter on the CPU, its averages beside the parameter.
+                self._inner.state[parameter] = {
+                    name: value.clone() if name == "step" else value.to(parameter.device, copy=True)
+                    for name, value in state.items()
+                }
+        for group, saved in zip(self._inner.param_groups, numbers["groups"], strict=True):
+            group["lr"], group["betas"] = saved["lr"], tuple(saved["betas"])
+        self.n_done = numbers["n_done"]
+        at = min(self.n_done, self.n_steps - 1)
+        self._schedule.load_state_dict(self._schedule.state_dict() | {"last_epoch": at, "_step_count": at + 1})
+
+
+class AveragedWeights:
+    """Exponential moving average of the weights (an option beyond the paper).
+
+    Parameters
+    ----------
+    network : nn.Module
+    decay : float
+        Share of the old average kept at each step, in (0, 1).
+    """
+
+    def __init__(self, network: nn.Module, decay: float):
+        if not 0.0 < decay < 1.0:
+            raise ConfigError(f"ema_decay is {decay}, but must lie between 0 and 1.")
+        self._decay = decay
+        self._n_updates = 0
+        self._averaged = {name for name, _ in network.named_parameters()}
+        self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take one step of the average towards the present weights; running statistics are copied."""
+        self._n_updates += 1
+        # A young average follows quickly, or the random start would stay in it for 1/(1-decay) steps.
+        decay = min(self._decay, (1.0 + self._n_updates) / (10.0 + self._n_updates))
+        for name, value in network.state_dict().items():
+            if name in self._averaged:
+                self.average[name].lerp_(value, 1.0 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the tensors and numbers that resuming needs."""
+        return dict(self.average), {"n_updates": self._n_updates}
+
+    def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go back to a saved average."""
+        for name, value in tensors.items():
+            self.average[name].copy_(value)
+        self._n_updates = numbers["n_updates"]
+
+
+def gradient_norm(network: nn.Module) -> Tensor:
+    """Return the Euclidean norm of all gradients together."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return torch.stack(list(torch._foreach_norm(gradients))).norm()
