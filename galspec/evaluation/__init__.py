@@ -1,0 +1,1 @@
+"""Stored results, printed by one command."""

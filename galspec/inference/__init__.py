@@ -1,0 +1,1 @@
+"""From images to predicted spectra, and to files that the field's tools open."""

@@ -1,0 +1,205 @@
+"""Predict spectra: one galaxy from its cutout, or a whole survey in batches."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galspec.core.bands import AB_ZEROPOINT_NJY, BANDS, CUTOUT_SHAPE, N_BANDS
+from galspec.core.errors import ImageError, ShapeError, SpectrumError
+from galspec.core.files import atomic_path
+from galspec.core.wavelength import wave_grid
+from galspec.models.bundle import PredictorBundle
+from galspec.store.images import from_stored
+from galspec.store.survey import Survey
+
+#: The whole main galaxy sample of SDSS lies below this redshift; so does the design of the grid.
+MAX_REDSHIFT = 0.36
+_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictedSpectrum:
+    """A spectrum predicted from an image. It is never an observed one, and carries no flux scale.
+
+    Parameters
+    ----------
+    wave_rest : ndarray, shape (1000,)
+        Rest-frame vacuum wavelength in angstrom.
+    flux : ndarray, shape (1000,), float32
+        F_lambda divided by its median in rest 4200-6700 A (dimensionless).
+    latent : ndarray, shape (6,), float32
+        Predicted latents, standardised by the training set.
+    redshift : float or None
+        As given by the user; the model does not predict it.
+    model : dict
+        Name, SHA-256 and training data of the model: its provenance.
+    warnings : tuple of str
+        Why this galaxy may lie outside what the model has seen.
+    """
+
+    wave_rest: NDArray[np.float64]
+    flux: NDArray[np.float32]
+    latent: NDArray[np.float32]
+    redshift: float | None
+    model: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def wave_obs(self) -> NDArray[np.float64] | None:
+        """Observed-frame vacuum wavelength in angstrom, or None without a redshift."""
+        return None if self.redshift is None else self.wave_rest * (1.0 + self.redshift)
+
+
+def require_redshift(redshift: float | None) -> float | None:
+    """Return the redshift if it can be used.
+
+    Raises
+    ------
+    SpectrumError
+        If it is not a number in 0-0.36.
+    """
+    if redshift is not None and not 0.0 <= redshift <= MAX_REDSHIFT:
+        raise SpectrumError(
+            f"redshift {redshift} is outside 0-{MAX_REDSHIFT}, the range of the SDSS main galaxy sample and of the "
+            "wavelength grid; leave it out to get the rest-frame spectrum alone."
+        )
+    return redshift
+
+
+def predict_cutout(
+    predictor: PredictorBundle, cutout: NDArray[np.float32], redshift: float | None = None
+) -> PredictedSpectrum:
+    """Predict the rest-frame spectrum of one galaxy from its image alone.
+
+    Parameters
+    ----------
+    predictor : PredictorBundle
+    cutout : ndarray, shape (5, 224, 224)
+        nJy per pixel, bands g r i z y, 0.25 arcsec pixels, north up; NaN where there are no data.
+    redshift : float, optional
+        Only moves the wavelength axis; the prediction does not use it.
+
+    Raises
+    ------
+    ShapeError
+        If the cutout is not (5, 224, 224).
+    ImageError
+        If a band has no valid pixel.
+    SpectrumError
+        If the redshift is outside 0-0.36.
+    """
+    require_redshift(redshift)
+    cutout = np.asarray(cutout, dtype=np.float32)
+    if cutout.shape != CUTOUT_SHAPE:
+        raise ShapeError(
+            f"the cutout has shape {cutout.shape}, but must be {CUTOUT_SHAPE}: bands grizy at 0.25 arcsec per pixel."
+        )
+    for band, image in zip(BANDS, cutout, strict=True):
+        if not np.isfinite(image).any():
+            raise ImageError(f"band {band} has no valid pixel; all five bands are needed.")
+    latent = predictor.predict_latents(cutout[None])
+    return PredictedSpectrum(
+        wave_rest=wave_grid(),
+        flux=predictor.decode(latent)[0],
+        latent=latent[0],
+        redshift=redshift,
+        model=predictor.provenance,
+        warnings=_domain_warnings(predictor, cutout, redshift),
+    )
+
+
+def _domain_warnings(
+    predictor: PredictorBundle, cutout: NDArray[np.float32], redshift: float | None
+) -> tuple[str, ...]:
+    """Say in which way a galaxy lies outside the range of the training survey, if it does."""
+    ranges = predictor.info.get("training_survey", {}).get("ranges", {})
+    found = []
+    if redshift is not None and "redshift" in ranges:
+        low, high = ranges["redshift"]
+        if not low <= redshift <= high:
+            found.append(f"redshift {redshift:.4f} lies outside the training range {low:.3f}-{high:.3f}")
+    if "mag_r" in ranges:
+        low, high = ranges["mag_r"]
+        total = float(np.nansum(cutout[BANDS.index("r")]))
+        mag_r = AB_ZEROPOINT_NJY - 2.5 * np.log10(total) if total > 0 else np.inf
+        if not low <= mag_r <= high:
+            found.append(f"r = {mag_r:.2f} mag inside the cutout lies outside the training range {low:.2f}-{high:.2f}")
+    edge = _edge_to_centre(cutout)
+    if edge > 0.02:
+        found.append(
+            f"the galaxy fills the cutout: its edge has {100 * edge:.0f} % of the central r surface brightness"
+        )
+    no_data = np.isnan(cutout).reshape(N_BANDS, -1).mean(axis=1)
+    found += [
+        f"{100 * share:.0f} % of band {band} has no data"
+        for band, share in zip(BANDS, no_data, strict=True)
+        if share > 0.05
+    ]
+    return tuple(found)
+
+
+def _edge_to_centre(cutout: NDArray[np.float32], width: int = 8) -> float:
+    """Return the median r brightness of the frame's border over that of the central 3 arcsec."""
+    image = cutout[BANDS.index("r")]
+    border = np.concatenate(
+        [image[:width].ravel(), image[-width:].ravel(), image[:, :width].ravel(), image[:, -width:].ravel()]
+    )
+    middle = image.shape[0] // 2
+    centre = np.nanmean(image[middle - 6 : middle + 6, middle - 6 : middle + 6])
+    level = np.nanmedian(border) if np.isfinite(border).any() else 0.0
+    return float(level / centre) if np.isfinite(centre) and centre > 0 else 0.0
+
+
+def predict_survey(
+    predictor: PredictorBundle,
+    survey: Survey,
+    rows: NDArray[np.int64] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """Predict the latents of many galaxies.
+
+    Parameters
+    ----------
+    predictor : PredictorBundle
+    survey : Survey
+    rows : ndarray of int, optional
+        Rows to predict; all of them if None.
+    progress : callable, optional
+        Called with the number of galaxies finished.
+
+    Returns
+    -------
+    DataFrame
+        Columns id and latent_1 ... latent_6 (standardised).
+    """
+    rows = np.arange(len(survey)) if rows is None else np.asarray(rows, dtype=np.int64)
+    blocks = []
+    for start in range(0, len(rows), _BATCH):
+        images = from_stored(survey.images_block(rows[start : start + _BATCH]))
+        blocks.append(predictor.predict_latents(images))
+        if progress is not None:
+            progress(start + len(images))
+    latents = np.concatenate(blocks)
+    table = pd.DataFrame(latents, columns=[f"latent_{index + 1}" for index in range(latents.shape[1])])
+    table.insert(0, "id", survey.catalog["id"].iloc[rows].to_numpy())
+    return table
+
+
+def save_predictions(table: pd.DataFrame, path: Path, provenance: dict[str, Any]) -> None:
+    """Write predictions as Parquet, with the model's provenance in the file's metadata, atomically."""
+    import json
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    arrow = arrow.replace_schema_metadata(
+        {**(arrow.schema.metadata or {}), b"galspec": json.dumps(provenance).encode()}
+    )
+    with atomic_path(path) as temporary:
+        pq.write_table(arrow, temporary)
