@@ -1,0 +1,147 @@
+"""Observed, reconstructed and predicted spectrum of one galaxy, side by side, with the numbers that compare them."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galspec.core.errors import GalspecError
+from galspec.core.wavelength import wave_grid
+from galspec.preprocess.spectra import spectrum_norm
+from galspec.store.survey import SpectrumRecord
+from galspec.ui.models import Models
+
+Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """How far a curve lies from the observed pixels.
+
+    Parameters
+    ----------
+    chi2_nu : float
+        Mean of (curve - observed)^2 ivar over unmasked pixels; no parameter was fitted to them.
+    rmse : float
+        Root of the mean squared difference in units of the norm.
+    """
+
+    chi2_nu: float
+    rmse: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The curves of one galaxy on the rest-frame grid, in units of the norm (dimensionless).
+
+    Parameters
+    ----------
+    observed, sigma : ndarray, shape (1000,), or None
+        Observed pixels and their standard error; NaN where there are no data.
+    reconstruction : ndarray, shape (1000,), or None
+        The observed spectrum through encoder and decoder of the VAE.
+    prediction : ndarray, shape (1000,), or None
+        Decoded from the latents that the network predicts from the image.
+    latent_true, latent_predicted : ndarray, shape (6,), or None
+        Standardised latents of the spectrum and of the image.
+    norm : float
+        Median observed flux in rest 4200-6700 A, 1e-17 erg/s/cm2/A; NaN without a spectrum.
+    problems : tuple of str
+        One sentence for each part that is missing.
+    """
+
+    observed: Floats | None = None
+    sigma: Floats | None = None
+    reconstruction: Floats | None = None
+    prediction: Floats | None = None
+    latent_true: Floats | None = None
+    latent_predicted: Floats | None = None
+    norm: float = float("nan")
+    problems: tuple[str, ...] = ()
+
+    @property
+    def wave(self) -> Floats:
+        """Rest-frame vacuum wavelength in angstrom, shape (1000,)."""
+        return wave_grid()
+
+    @property
+    def has_data(self) -> NDArray[np.bool_]:
+        """True for observed pixels, shape (1000,)."""
+        wave = wave_grid()
+        return np.zeros(len(wave), bool) if self.observed is None else np.isfinite(self.observed)
+
+    def scores(self, curve: Floats | None) -> Scores | None:
+        """Compare a curve with the observed pixels; None if either is missing."""
+        if curve is None or self.observed is None or self.sigma is None:
+            return None
+        good = self.has_data
+        difference = curve[good] - self.observed[good]
+        return Scores(
+            chi2_nu=float(np.mean((difference / self.sigma[good]) ** 2)), rmse=float(np.sqrt(np.mean(difference**2)))
+        )
+
+    def residual(self) -> Floats | None:
+        """Return (prediction - observed) / sigma, NaN where there are no data."""
+        if self.prediction is None or self.observed is None or self.sigma is None:
+            return None
+        return np.asarray((self.prediction - self.observed) / self.sigma)
+
+
+def compare(
+    record: SpectrumRecord | None,
+    cutout_njy: NDArray[np.float32] | None,
+    models: Models,
+    problems: tuple[str, ...] = (),
+) -> Comparison:
+    """Compute every curve that can be computed; what cannot is a sentence in `problems`.
+
+    Parameters
+    ----------
+    record : SpectrumRecord or None
+        The observed spectrum.
+    cutout_njy : ndarray, shape (5, 224, 224), or None
+        The image in nJy per pixel.
+    models : Models
+    problems : tuple of str
+        What was already found missing.
+    """
+    found = list(problems)
+    result = Comparison()
+    if record is not None:
+        try:
+            result = _observed(record)
+            result = _reconstructed(result, record, models)
+        except GalspecError as error:
+            found.append(str(error))
+    if cutout_njy is not None and models.predictor is not None:
+        try:
+            latent = models.predictor.predict_latents(cutout_njy[None])
+            prediction = models.predictor.decode(latent)[0].astype(np.float64)
+            result = dataclasses.replace(
+                result, prediction=prediction, latent_predicted=np.asarray(latent[0], np.float64)
+            )
+        except GalspecError as error:
+            found.append(str(error))
+    return dataclasses.replace(result, problems=tuple(found))
+
+
+def _observed(record: SpectrumRecord) -> Comparison:
+    norm = float(spectrum_norm(record.flux, record.ivar))
+    good = record.ivar > 0
+    sigma = 1.0 / np.sqrt(np.where(good, record.ivar, 1.0).astype(np.float64))
+    return Comparison(
+        observed=np.where(good, record.flux.astype(np.float64) / norm, np.nan),
+        sigma=np.where(good, sigma / norm, np.nan),
+        norm=norm,
+    )
+
+
+def _reconstructed(result: Comparison, record: SpectrumRecord, models: Models) -> Comparison:
+    if models.vae is None:
+        return result
+    latent = models.vae.latents(record.flux[None], record.ivar[None])
+    return dataclasses.replace(
+        result,
+        reconstruction=models.vae.decode_standardised(latent)[0].astype(np.float64),
+        latent_true=np.asarray(latent[0], np.float64),
+    )

@@ -1,0 +1,80 @@
+"""Which spectral lines are marked in a window, and where their names fit."""
+
+import dataclasses
+from typing import Final, Literal
+
+import numpy as np
+
+from galspec.core.lines import LINES, SpectralLine
+
+LineChoice = Literal["major", "all", "none"]
+#: Width that the labels are laid out for; a wider plot only has more room.
+_PLOT_WIDTH_PX: Final = 780.0
+_CHARACTER_PX: Final = 5.0
+_MIN_GAP_PX: Final = 4.0
+#: Lines of one name closer than this many plot pixels share a label.
+_MERGE_PX: Final = 40.0
+#: The Hα region alone needs two: [N II] lies on both sides of Hα.
+N_ROWS: Final = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class LineLabel:
+    """A name in the plot.
+
+    Parameters
+    ----------
+    text : str
+    wave : float
+        Rest-frame vacuum wavelength in angstrom of its centre.
+    row : int
+        0 is nearest to the edge of the panel.
+    lines : tuple of SpectralLine
+        The lines it names.
+    is_absorption : bool
+        Named at the bottom of the panel, not at its top.
+    """
+
+    text: str
+    wave: float
+    row: int
+    lines: tuple[SpectralLine, ...]
+    is_absorption: bool
+
+
+def lines_in_window(choice: LineChoice, window: tuple[float, float]) -> list[SpectralLine]:
+    """Return the lines to mark, by wavelength."""
+    if choice == "none":
+        return []
+    chosen = [line for line in LINES if window[0] <= line.wave_vac <= window[1] and (choice == "all" or line.is_major)]
+    return sorted(chosen, key=lambda line: line.wave_vac)
+
+
+def place_labels(lines: list[SpectralLine], window: tuple[float, float]) -> list[LineLabel]:
+    """Lay out the names in two rows; a name that fits into neither is left out (its line is still marked)."""
+    px_per_angstrom = _PLOT_WIDTH_PX / (window[1] - window[0])
+    placed: list[LineLabel] = []
+    for is_absorption in (False, True):
+        free_from = [-np.inf] * N_ROWS
+        mine = [line for line in lines if (line.kind == "absorption") == is_absorption]
+        for group in _groups(mine, px_per_angstrom):
+            wave = float(np.mean([line.wave_vac for line in group]))
+            half = len(group[0].label) * _CHARACTER_PX / 2.0
+            centre = (wave - window[0]) * px_per_angstrom
+            row = next((row for row in range(N_ROWS) if centre - half >= free_from[row]), None)
+            if row is not None:
+                free_from[row] = centre + half + _MIN_GAP_PX
+                placed.append(LineLabel(group[0].label, wave, row, tuple(group), is_absorption))
+    return placed
+
+
+def _groups(lines: list[SpectralLine], px_per_angstrom: float) -> list[list[SpectralLine]]:
+    groups: list[list[SpectralLine]] = []
+    for line in lines:
+        last = groups[-1] if groups else []
+        is_near = bool(last) and (line.wave_vac - last[-1].wave_vac) * px_per_angstrom < _MERGE_PX
+        if is_near and last[-1].label == line.label:
+            last.append(line)
+        else:
+            groups.append([line])
+    return groups

@@ -1,0 +1,33 @@
+"""A running app on toy data and a real browser; without Chromium the tests skip, but fail on CI."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.browser import INSTALL_CHROMIUM, browser_page, chromium_path, running_app
+from tests.toy_survey import write_toy_models, write_toy_survey
+
+_TIMEOUT_MS = 60_000
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if chromium_path() is None:
+        reason = f"no chromium on this machine: {INSTALL_CHROMIUM}"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    folder: Path = tmp_path_factory.mktemp("browser")
+    survey = write_toy_survey(folder / "toy", n_galaxies=60)
+    _, model = write_toy_models(folder / "models")
+    with running_app("--survey", str(survey), "--model", str(model)) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def page(app_url: str) -> Iterator[Any]:  # noqa: ARG001  # the server must run first
+    with browser_page() as opened:
+        opened.set_default_timeout(_TIMEOUT_MS)
+        yield opened
+        assert opened.errors == []

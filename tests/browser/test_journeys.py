@@ -1,0 +1,112 @@
+"""What only a browser can show: clicks on cards, keys, the box zoom, themes, the first deep link of a server."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(300)
+
+_PLOT = ".js-plotly-plot"
+
+
+def _wait_for_url(page: Any, pattern: str) -> None:
+    page.wait_for_url(re.compile(pattern))
+
+
+def _window(page: Any) -> list[float]:
+    return json.loads(page.evaluate(f"JSON.stringify(document.querySelector('{_PLOT}')._fullLayout.xaxis.range)"))
+
+
+def _wait_for_window(page: Any, is_full: bool) -> list[float]:
+    comparison = ">" if is_full else "<"
+    width = f"((r) => r[1] - r[0])(document.querySelector('{_PLOT}')._fullLayout.xaxis.range)"
+    page.wait_for_function(f"document.querySelector('{_PLOT}')?._fullLayout && {width} {comparison} 4000")
+    return _window(page)
+
+
+def _wait_for_galaxy(page: Any, galaxy_id: str) -> None:
+    page.locator("h3", has_text=galaxy_id).wait_for()
+    page.locator(f"{_PLOT} .scatterlayer path.js-line").first.wait_for(state="attached")
+
+
+def test_a_deep_link_is_the_first_request_of_a_server(page: Any, app_url: str):
+    page.goto(f"{app_url}/galaxy?id=sim1-00000031&q=class%3DSF")
+    _wait_for_galaxy(page, "sim1-00000031")
+    page.get_by_text("2 of 15").wait_for()
+    _wait_for_url(page, r"/galaxy\?id=sim1-00000031&q=class%3DSF$")
+    assert page.get_by_role("link", name="Browse").count() == 1
+
+
+def test_filter_open_and_walk(page: Any, app_url: str):
+    page.goto(app_url)
+    page.locator(".gallery img").first.wait_for()
+    _wait_for_url(page, r"/browse$")
+    assert page.locator(".gallery button").count() == 24
+    page.get_by_role("button", name="quiescent", exact=True).click()
+    page.get_by_text("15 of 60").wait_for()
+    _wait_for_url(page, r"q=class%3DQ")
+    second = page.locator(".gallery button").nth(1)
+    galaxy_id = second.get_attribute("data-id")
+    second.click()
+    _wait_for_galaxy(page, galaxy_id)
+    _wait_for_url(page, rf"/galaxy\?id={galaxy_id}&q=class%3DQ")
+    page.get_by_text("2 of 15").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("3 of 15").wait_for()
+    page.keyboard.press("b")
+    page.get_by_text("15 of 60").wait_for()
+
+
+def test_a_box_zooms_survives_the_next_galaxy_and_esc_goes_back(page: Any, app_url: str):
+    page.goto(f"{app_url}/galaxy?id=sim1-00000031")
+    _wait_for_galaxy(page, "sim1-00000031")
+    full = _wait_for_window(page, is_full=True)
+    box = page.locator(_PLOT).first.bounding_box()
+    y = box["y"] + box["height"] * 0.5
+    page.mouse.move(box["x"] + box["width"] * 0.3, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, y, steps=8)
+    page.mouse.up()
+    zoomed = _wait_for_window(page, is_full=False)
+    assert 4300 < zoomed[0] < 5000 < zoomed[1] < 6300
+    _wait_for_url(page, r"win=\d")
+    page.keyboard.press("ArrowRight")
+    _wait_for_galaxy(page, "sim1-00000038")
+    assert _wait_for_window(page, is_full=False) == zoomed
+    page.keyboard.press("Escape")
+    assert _wait_for_window(page, is_full=True) == full
+
+
+@pytest.mark.parametrize(
+    ("scheme", "observed", "predicted"),
+    [
+        ("light", "rgb(34, 34, 34)", "rgb(213, 94, 0)"),
+        ("dark", "rgb(237, 235, 232)", "rgb(255, 158, 74)"),
+    ],
+)
+def test_curves_have_the_colours_of_the_theme(page: Any, app_url: str, scheme: str, observed: str, predicted: str):
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{app_url}/galaxy?id=sim1-00000031")
+    _wait_for_galaxy(page, "sim1-00000031")
+    colours = page.evaluate(
+        f"[...document.querySelectorAll('{_PLOT} .xy .scatterlayer path.js-line')].map(e => getComputedStyle(e).stroke)"
+    )
+    assert {observed, predicted} <= set(colours)
+
+
+def test_the_curves_can_be_downloaded(page: Any, app_url: str, tmp_path):
+    from astropy.table import Table
+
+    page.goto(f"{app_url}/galaxy?id=sim1-00000031")
+    _wait_for_galaxy(page, "sim1-00000031")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Three curves, ECSV").click()
+    path = tmp_path / started.value.suggested_filename
+    started.value.save_as(path)
+    table = Table.read(path, format="ascii.ecsv")
+    assert len(table) == 1000
+    assert str(table["wavelength_rest"].unit) == "Angstrom"
+    assert table.meta["source"] == "SIMULATED"
+    assert table.meta["model"] == "toy-cnn"
