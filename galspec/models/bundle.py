@@ -337,9 +337,11 @@ def _load_state(module: nn.Module, state: dict[str, Tensor], folder: Path) -> No
         raise BundleError(f"the weights in {folder} do not fit the network that model.json names: {reason}") from None
 
 
-def _require_scaler(mean: Tensor, std: Tensor, mean_flux: Tensor, n_latent: int) -> None:
+def _require_scaler(mean: Tensor, std: Tensor, mean_flux: Tensor, n_latent: int, folder: Path) -> None:
     if mean.shape != (n_latent,) or std.shape != (n_latent,) or mean_flux.shape != (N_WAVE,) or not (std > 0).all():
-        raise ValueError(f"its latent scaler is not {n_latent} means and positive deviations and a mean spectrum")
+        raise BundleError(
+            f"{folder} lacks {n_latent} latent means and deviations, or {N_WAVE} mean fluxes; restore it."
+        )
 
 
 def load_vae_bundle(folder: Path) -> VaeBundle:
@@ -356,10 +358,10 @@ def load_vae_bundle(folder: Path) -> VaeBundle:
         arrays = {name: value.numpy() for name, value in under("preprocessor.", tensors).items()}
         preprocessor = SpectrumPreprocessor.from_arrays(arrays)
         latent_mean, latent_std = tensors["latent_mean"], tensors["latent_std"]
-        _require_scaler(latent_mean, latent_std, torch.from_numpy(preprocessor.mean_flux), model.n_latent)
     except (KeyError, TypeError, ValueError, ShapeError) as error:
         raise BundleError(f"{folder} lacks a part of a VAE bundle ({error}); restore the bundle.") from None
     _load_state(model, under("vae.", tensors), Path(folder))
+    _require_scaler(latent_mean, latent_std, torch.from_numpy(preprocessor.mean_flux), model.n_latent, folder)
     return VaeBundle(model, preprocessor, latent_mean, latent_std, info)
 
 
@@ -393,11 +395,11 @@ def load_predictor_bundle(folder: Path, vae: VaeBundle | None = None, fold: bool
         vae_model = vae_from_args(info["vae_args"])
         decoder = vae_model.decoder
         parts = tensors["latent_mean"], tensors["latent_std"], tensors["scaler_mean_flux"]
-        _require_scaler(*parts, vae_model.n_latent)
     except (KeyError, TypeError, ValueError, ConfigError, ImageError, ShapeError) as error:
         raise BundleError(f"{folder} lacks a part of a predictor bundle ({error}); restore the bundle.") from None
     _load_state(decoder, under("decoder.", tensors), Path(folder))
     _load_state(network, under("network.", tensors), Path(folder))
+    _require_scaler(*parts, vae_model.n_latent, folder)
     if fold:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)

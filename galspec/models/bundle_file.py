@@ -139,22 +139,15 @@ def _require_entries(info: dict[str, Any], path: Path) -> None:
     survey = info.get("training_survey")
     if isinstance(survey, dict):
         wrong += [f"training_survey.{name}" for name in ("name", "source") if not isinstance(survey.get(name), str)]
-    wrong += [
-        name for name in ("sha256", "vae_sha256") if name in required and not _SHA256.fullmatch(str(info.get(name)))
-    ]
-    if wrong or not _NAME.fullmatch(info["name"]):
-        raise BundleError(f"{path} lacks a valid {', '.join(dict.fromkeys(wrong)) or 'name'}; restore the bundle.")
+    hashes = [name for name in ("sha256", "vae_sha256") if name in required and name not in wrong]
+    wrong += [name for name in hashes if not _SHA256.fullmatch(info[name])]
+    if wrong:
+        kind = "VAE" if info["kind"] == "vae" else info["kind"]
+        raise BundleError(f"{path} lacks a part of a {kind} bundle ({', '.join(wrong)}); restore the bundle.")
 
 
-def read_bundle_info(folder: Path) -> dict[str, Any]:
-    """Read and check model.json, without the weights.
-
-    Raises
-    ------
-    BundleError
-        If the folder is no bundle, or of another version, or of other conventions than this galspec.
-    """
-    folder = Path(folder)
+def _read_info(folder: Path) -> dict[str, Any]:
+    """Read model.json as far as format, version, kind, name and conventions go."""
     path = folder / METADATA
     if not path.is_file():
         raise BundleError(f"{folder} is not a model bundle: it holds no {METADATA}.")
@@ -163,20 +156,35 @@ def read_bundle_info(folder: Path) -> dict[str, Any]:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} cannot be read as JSON ({error}); restore the bundle.") from None
+        raise BundleError(f"{path} is not valid JSON ({error}); restore the bundle.") from None
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise BundleError(f"{path} does not describe a galspec bundle (format is not {FORMAT!r}).")
     if info.get("version") != VERSION:
         raise BundleError(
             f"{folder} is a bundle of version {info.get('version')!r}; this galspec reads version {VERSION}."
         )
-    if not isinstance(info.get("kind"), str) or info["kind"] not in KINDS:
-        raise BundleError(f"{path} lacks a valid kind ({' or '.join(KINDS)}); restore the bundle.")
-    _require_entries(info, path)
+    kind, name = info.get("kind"), info.get("name")
+    if not isinstance(kind, str) or kind not in KINDS or not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BundleError(f"{path} lacks a valid kind ({' or '.join(KINDS)}) or name; restore the bundle.")
     if info.get("conventions") != CONVENTIONS:
         raise BundleError(
             f"{folder} was made for other bands, pixels or wavelengths than this galspec's; train it anew."
         )
+    return info
+
+
+def read_bundle_info(folder: Path) -> dict[str, Any]:
+    """Read and check model.json, without the weights.
+
+    Raises
+    ------
+    BundleError
+        If the folder is no bundle, or of another version, or of other conventions than this galspec,
+        or lacks an entry.
+    """
+    folder = Path(folder)
+    info = _read_info(folder)
+    _require_entries(info, folder / METADATA)
     return info
 
 
@@ -189,9 +197,10 @@ def read_bundle(folder: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, A
         If the bundle is missing, damaged, or of another kind.
     """
     folder = Path(folder)
-    info = read_bundle_info(folder)
+    info = _read_info(folder)
     if info["kind"] != kind:
         raise BundleError(f"{folder} is a {info['kind']} bundle, but a {kind} bundle is needed here.")
+    _require_entries(info, folder / METADATA)
     path = folder / WEIGHTS
     if not path.is_file():
         raise BundleError(f"{folder} holds no {WEIGHTS}; restore the bundle.")
