@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from galspec.core.bands import PIXEL_SCALE_ARCSEC
+from galspec.preprocess.photometry import aperture_photometry
 from galspec.simulation import render
 from galspec.simulation.morphology import Morphology, draw_morphology
 from galspec.simulation.physical import Physical
@@ -29,19 +30,18 @@ def _elliptical(n: float, half_light: float, axis_ratio: float) -> Morphology:
     )
 
 
-@pytest.mark.parametrize(("n", "half_light"), [(1.0, 1.0), (1.0, 3.0), (2.0, 1.5), (4.0, 1.0), (4.0, 3.0)])
-def test_sersic_through_moffat_agrees(n, half_light):
-    axis_ratio, band, flux = 0.7, 1, 1e5
+@pytest.mark.parametrize("axis_ratio", [1.0, 0.4])
+@pytest.mark.parametrize("half_light", [1.0, 3.0])
+@pytest.mark.parametrize("n", [1.0, 2.0, 3.0, 4.0])
+def test_sersic_through_moffat_agrees(n, half_light, axis_ratio):
+    band, flux = 1, 1e5
     component_flux = np.zeros((7, 5))
     component_flux[0] = flux
     ours = render.render_noiseless(_elliptical(n, half_light, axis_ratio), component_flux)[band]
     circular = half_light * np.sqrt(axis_ratio)
     galaxy = galsim.Sersic(n, half_light_radius=circular, flux=flux).shear(q=axis_ratio, beta=30 * galsim.degrees)
     psf = galsim.Moffat(beta=render.MOFFAT_BETA, fwhm=render.PSF_FWHM_ARCSEC[band] * render.PSF_WIDTHS[3])
-    # "no_pixel" for the PSF and pixel-averaged galaxy, as in the renderer: convolve with the pixel once.
+    # drawImage averages over pixels once, as the renderer does with its maps.
     image = galsim.Convolve(galaxy, psf).drawImage(nx=224, ny=224, scale=PIXEL_SCALE_ARCSEC).array
-    fine = (np.arange(224 * 5) + 0.5) / 5 - 0.5 - 111.5
-    inside = np.hypot(fine[None, :], fine[:, None]) * PIXEL_SCALE_ARCSEC <= 1.5
-    weight = inside.reshape(224, 5, 224, 5).mean(axis=(1, 3))
-    assert (ours * weight).sum() == pytest.approx((image * weight).sum(), rel=0.01)
+    assert aperture_photometry(ours) == pytest.approx(aperture_photometry(image), rel=0.01)
     assert ours.max() == pytest.approx(image.max(), rel=0.02)
