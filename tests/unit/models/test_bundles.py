@@ -114,7 +114,7 @@ def test_folded_and_unfolded_predictors_agree(tmp_path, vae):
 def test_another_vae_is_refused(tmp_path, vae):
     path, _ = _save_predictor(tmp_path / "predictor", vae)
     other = load_vae_bundle(_save_vae(tmp_path / "other", seed=9))
-    with pytest.raises(BundleError, match="belongs to VAE .* but the VAE given is"):
+    with pytest.raises(BundleError, match=r"belongs to VAE .* but the VAE given is"):
         load_predictor_bundle(path, other)
 
 
