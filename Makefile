@@ -20,11 +20,12 @@ app: $(VENV)/.app  ## install and open the app on the embedded demo survey
 setup: $(VENV)/.dev  ## install everything the tests need
 
 # torch first and alone: nothing installed later can then pull another build of it.
-$(VENV)/.app: requirements.txt
+$(VENV)/.app: requirements.txt pyproject.toml
 	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "galspec needs Python >= 3.11; run make with BASE_PYTHON=python3.11 (or newer)"; exit 2; }
 	test -x $(PY) || $(BASE_PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.app requirements-dev.txt

@@ -14,9 +14,8 @@ _CLICK_TO_PLOT = """
 ([selector, id]) => new Promise((resolve) => {
   const started = performance.now();
   const drawn = () => {
-    const title = document.querySelector("h3");
-    const curve = document.querySelector(".js-plotly-plot .scatterlayer path.js-line");
-    return title && title.textContent.trim() === id && curve && !document.querySelector("[data-stale='true']");
+    const plot = document.querySelector(`.st-key-galaxy_spectrum [aria-label*="${id}"] .js-plotly-plot`);
+    return plot && plot.querySelectorAll("path.js-line").length >= 4;  // three curves and their residual
   };
   const poll = () => drawn() ? resolve(performance.now() - started) : requestAnimationFrame(poll);
   document.querySelector(selector).click();
@@ -42,7 +41,7 @@ def galaxy_times_ms(options: list[str], n_galaxies: int) -> tuple[float, list[fl
         ids: list[str] = [card.get_attribute("data-id") for card in page.locator(".gallery button").all()]
         page.locator(".gallery button").first.click()
         started = time.perf_counter()
-        page.locator(".js-plotly-plot .scatterlayer path.js-line").first.wait_for(state="attached")
+        page.locator(".js-plotly-plot path.js-line").nth(3).wait_for(state="attached")
         first = 1e3 * (time.perf_counter() - started)
         page.wait_for_timeout(2000)
         times = []

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from galspec.core.bands import AB_ZEROPOINT_NJY, BANDS, CUTOUT_SHAPE, N_BANDS
+from galspec.core.bands import AB_ZEROPOINT_NJY, BANDS, CUTOUT_SHAPE, N_BANDS, NJY_PER_COUNT_ZP25
 from galspec.core.errors import ImageError, ShapeError, SpectrumError
 from galspec.core.files import atomic_path
 from galspec.core.wavelength import wave_grid
@@ -19,6 +19,12 @@ from galspec.store.survey import Survey
 
 #: The whole main galaxy sample of SDSS lies below this redshift; so does the design of the grid.
 MAX_REDSHIFT = 0.36
+#: Latents are standardised by the training set: hardly a galaxy in it lies further out in any of the six.
+MAX_LATENT = 5.0
+#: Share of bright border pixels above which a galaxy is larger than its cutout; stars and neighbours stay below.
+MAX_BRIGHT_EDGE = 0.1
+#: Sky noise of PS1 stacks in r, nJy per pixel: 0.1 counts/s at zero point 25.
+_SKY_R_NJY = 0.1 * NJY_PER_COUNT_ZP25
 _BATCH = 64
 
 
@@ -109,12 +115,12 @@ def predict_cutout(
         latent=latent[0],
         redshift=redshift,
         model=predictor.provenance,
-        warnings=_domain_warnings(predictor, cutout, redshift),
+        warnings=_domain_warnings(predictor, cutout, latent[0], redshift),
     )
 
 
 def _domain_warnings(
-    predictor: PredictorBundle, cutout: NDArray[np.float32], redshift: float | None
+    predictor: PredictorBundle, cutout: NDArray[np.float32], latent: NDArray[np.float32], redshift: float | None
 ) -> tuple[str, ...]:
     """Say in which way a galaxy lies outside the range of the training survey, if it does."""
     ranges = predictor.info.get("training_survey", {}).get("ranges", {})
@@ -129,10 +135,14 @@ def _domain_warnings(
         mag_r = AB_ZEROPOINT_NJY - 2.5 * np.log10(total) if total > 0 else np.inf
         if not low <= mag_r <= high:
             found.append(f"r = {mag_r:.2f} mag inside the cutout lies outside the training range {low:.2f}-{high:.2f}")
-    edge = _edge_to_centre(cutout)
-    if edge > 0.02:
+    edge = _bright_edge_share(cutout)
+    if edge > MAX_BRIGHT_EDGE:
+        found.append(f"the galaxy fills the cutout: {100 * edge:.0f} % of its border is brighter than the sky")
+    largest = float(np.abs(latent).max())
+    if largest > MAX_LATENT:
         found.append(
-            f"the galaxy fills the cutout: its edge has {100 * edge:.0f} % of the central r surface brightness"
+            f"a predicted latent lies {largest:.1f} standard deviations from the training mean, "
+            f"more than {MAX_LATENT:.0f}: the spectrum may be unphysical"
         )
     no_data = np.isnan(cutout).reshape(N_BANDS, -1).mean(axis=1)
     found += [
@@ -143,16 +153,13 @@ def _domain_warnings(
     return tuple(found)
 
 
-def _edge_to_centre(cutout: NDArray[np.float32], width: int = 8) -> float:
-    """Return the median r brightness of the frame's border over that of the central 3 arcsec."""
+def _bright_edge_share(cutout: NDArray[np.float32], width: int = 8) -> float:
+    """Return the share of the frame's r-band border that lies 4 sky deviations above zero."""
     image = cutout[BANDS.index("r")]
-    border = np.concatenate(
-        [image[:width].ravel(), image[-width:].ravel(), image[:, :width].ravel(), image[:, -width:].ravel()]
-    )
-    middle = image.shape[0] // 2
-    centre = np.nanmean(image[middle - 6 : middle + 6, middle - 6 : middle + 6])
-    level = np.nanmedian(border) if np.isfinite(border).any() else 0.0
-    return float(level / centre) if np.isfinite(centre) and centre > 0 else 0.0
+    sides = (image[:width], image[-width:], image[width:-width, :width], image[width:-width, -width:])
+    border = np.concatenate([side.ravel() for side in sides])
+    border = border[np.isfinite(border)]
+    return float((border > 4.0 * _SKY_R_NJY).mean()) if border.size else 0.0
 
 
 def predict_survey(

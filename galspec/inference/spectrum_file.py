@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import astropy.units as u
+import numpy as np
 from astropy.io import ascii as astropy_ascii
 from astropy.io import fits
 from astropy.table import QTable
@@ -11,6 +12,7 @@ from astropy.table import QTable
 from galspec import __version__
 from galspec.core.errors import ConfigError
 from galspec.core.files import atomic_path
+from galspec.core.wavelength import LOGLAM_STEP
 from galspec.inference.predict import PredictedSpectrum
 
 FORMATS: Final = (".fits", ".ecsv", ".csv")
@@ -101,7 +103,13 @@ def _write_fits(spectrum: PredictedSpectrum, table: QTable, path: Path) -> None:
     plain.meta.clear()
     hdu = fits.table_to_hdu(plain)
     hdu.name = "SPECTRUM"
-    for header in (primary := fits.PrimaryHDU()).header, hdu.header:
+    # The same flux as a 1-D image with a logarithmic WCS: specutils reads a dimensionless flux from an image
+    # (format "wcs1d-fits"), but not from a table.
+    primary = fits.PrimaryHDU(spectrum.flux)
+    start = float(spectrum.wave_rest[0])
+    axis = {"CTYPE1": "WAVE-LOG", "CUNIT1": "Angstrom", "CRPIX1": 1.0, "CRVAL1": start}
+    primary.header.update({**axis, "CDELT1": start * np.log(10.0) * LOGLAM_STEP, "BUNIT": ""})
+    for header in primary.header, hdu.header:
         for key, (value, comment) in provenance_cards(spectrum).items():
             header[key] = (value, comment) if len(str(value)) + len(comment) < 60 else value
     fits.HDUList([primary, hdu]).writeto(path)

@@ -36,9 +36,10 @@ def is_navigation(page: str, names: tuple[str, ...]) -> bool:
     if st.session_state.pop(_TOUCHED, False):
         return False
     url = {name: st.query_params[name] for name in names if name in st.query_params}
-    if url == st.session_state.get(_WRITTEN, {}).get(page, {}):
-        return False
-    return bool(url) or st.session_state.get(_SHOWN) == page
+    is_new = url != st.session_state.get(_WRITTEN, {}).get(page, {})
+    was_shown = st.session_state.get(_SHOWN) == page
+    _remember(page, url)  # now, because a run may end before `write`
+    return is_new and (bool(url) or was_shown)
 
 
 def write(page: str, names: tuple[str, ...], wanted: dict[str, str]) -> None:
@@ -56,5 +57,9 @@ def write(page: str, names: tuple[str, ...], wanted: dict[str, str]) -> None:
     kept = {name: value for name, value in current.items() if name not in names}
     if kept | wanted != current:
         st.query_params.from_dict(kept | wanted)
-    st.session_state[_WRITTEN] = {**st.session_state.get(_WRITTEN, {}), page: wanted}
+    _remember(page, wanted)
+
+
+def _remember(page: str, url: dict[str, str]) -> None:
+    st.session_state[_WRITTEN] = {**st.session_state.get(_WRITTEN, {}), page: url}
     st.session_state[_SHOWN] = page

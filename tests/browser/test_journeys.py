@@ -2,9 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+
+from benchmarks.browser import running_app
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -31,12 +35,18 @@ def _wait_for_galaxy(page: Any, galaxy_id: str) -> None:
     page.locator(f"{_PLOT} .scatterlayer path.js-line").first.wait_for(state="attached")
 
 
-def test_a_deep_link_is_the_first_request_of_a_server(page: Any, app_url: str):
-    page.goto(f"{app_url}/galaxy?id=sim1-00000031&q=class%3DSF")
-    _wait_for_galaxy(page, "sim1-00000031")
-    page.get_by_text("2 of 15").wait_for()
-    _wait_for_url(page, r"/galaxy\?id=sim1-00000031&q=class%3DSF$")
-    assert page.get_by_role("link", name="Browse").count() == 1
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("/browse?q=class%3DSF", "15 of 60"), ("/galaxy?id=sim1-00000031&q=class%3DSF", "2 of 15")],
+)
+def test_a_deep_link_is_the_first_request_of_a_server(page: Any, app_options: list[str], address: str, shown: str):
+    with running_app(*app_options) as (url, _):
+        page.goto(url + address)
+        page.get_by_text(shown).wait_for()
+        _wait_for_url(page, re.escape(address) + "$")
+        for name in ("Browse", "Galaxy"):
+            assert page.get_by_role("link", name=name).count() == 1
+        assert "galspec" in page.title()
 
 
 def test_filter_open_and_walk(page: Any, app_url: str):
@@ -79,6 +89,26 @@ def test_a_box_zooms_survives_the_next_galaxy_and_esc_goes_back(page: Any, app_u
     assert _wait_for_window(page, is_full=True) == full
 
 
+def test_the_back_button_undoes_step_by_step(page: Any, app_url: str):
+    page.goto(f"{app_url}/browse")
+    page.locator(".gallery img").first.wait_for()
+    page.get_by_role("button", name="quiescent", exact=True).click()
+    page.get_by_text("15 of 60").wait_for()
+    _wait_for_url(page, r"q=class%3DQ")
+    page.locator(".gallery button").first.click()
+    page.get_by_text("1 of 15").wait_for()
+    _wait_for_window(page, is_full=True)
+    page.get_by_role("radio", name="Mg b").click()
+    _wait_for_window(page, is_full=False)
+    _wait_for_url(page, "win=mgb")
+    page.go_back()
+    _wait_for_window(page, is_full=True)
+    page.go_back()
+    page.get_by_text("15 of 60").wait_for()
+    page.go_back()
+    page.get_by_text("60 of 60").wait_for()
+
+
 @pytest.mark.parametrize(
     ("scheme", "observed", "predicted"),
     [
@@ -90,22 +120,25 @@ def test_curves_have_the_colours_of_the_theme(page: Any, app_url: str, scheme: s
     page.emulate_media(color_scheme=scheme)
     page.goto(f"{app_url}/galaxy?id=sim1-00000031")
     _wait_for_galaxy(page, "sim1-00000031")
-    colours = page.evaluate(
-        f"[...document.querySelectorAll('{_PLOT} .xy .scatterlayer path.js-line')].map(e => getComputedStyle(e).stroke)"
-    )
-    assert {observed, predicted} <= set(colours)
+    strokes = f"[...document.querySelectorAll('{_PLOT} path.js-line')].map((e) => getComputedStyle(e).stroke)"
+    page.wait_for_function(f"((found) => found.includes('{observed}') && found.includes('{predicted}'))({strokes})")
 
 
-def test_the_curves_can_be_downloaded(page: Any, app_url: str, tmp_path):
+def test_the_curves_can_be_downloaded(page: Any, app_url: str, tmp_path: Path):
     from astropy.table import Table
 
     page.goto(f"{app_url}/galaxy?id=sim1-00000031")
     _wait_for_galaxy(page, "sim1-00000031")
-    with page.expect_download() as started:
-        page.get_by_role("button", name="Three curves, ECSV").click()
-    path = tmp_path / started.value.suggested_filename
-    started.value.save_as(path)
-    table = Table.read(path, format="ascii.ecsv")
+    paths = {}
+    for name in ("CSV", "ECSV"):
+        with page.expect_download() as started:
+            page.get_by_role("button", name=f"Three curves, {name}").click()
+        paths[name] = tmp_path / started.value.suggested_filename
+        started.value.save_as(paths[name])
+    frame = pd.read_csv(paths["CSV"], comment="#")
+    assert len(frame) == 1000
+    assert frame["flux_predicted"].notna().all()
+    table = Table.read(paths["ECSV"], format="ascii.ecsv")
     assert len(table) == 1000
     assert str(table["wavelength_rest"].unit) == "Angstrom"
     assert table.meta["source"] == "SIMULATED"

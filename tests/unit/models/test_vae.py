@@ -12,7 +12,7 @@ from galspec.models.vae import InfoVAE, info_vae_loss, maximum_mean_discrepancy,
 def model() -> InfoVAE:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        return InfoVAE()
+        return InfoVAE().requires_grad_(False)
 
 
 def seeded() -> torch.Generator:
