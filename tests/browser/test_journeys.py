@@ -105,6 +105,8 @@ def test_the_back_button_undoes_step_by_step(page: Any, app_url: str):
     _wait_for_window(page, is_full=True)
     page.go_back()
     page.get_by_text("15 of 60").wait_for()
+    page.go_back()  # st.switch_page makes two entries: the new query on the old page, then the new page
+    _wait_for_url(page, r"/browse\?q=class%3DQ$")
     page.go_back()
     page.get_by_text("60 of 60").wait_for()
 
