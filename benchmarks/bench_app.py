@@ -1,6 +1,7 @@
 """The app as its reader waits for it: start to first paint, and opening a galaxy with rendering and prediction."""
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -64,6 +65,7 @@ def main() -> int:
     options = [
         item for name in ("survey", "model") for item in (f"--{name}", getattr(args, name)) if getattr(args, name)
     ]
+    load = os.getloadavg()[0]  # a busy machine explains a slow run
     paints = [first_paint_s(options) for _ in range(args.repeats)]
     first, times = galaxy_times_ms(options, n_galaxies=20)
     result: dict[str, Any] = {
@@ -73,6 +75,7 @@ def main() -> int:
         "open_galaxy_max_ms": round(max(times), 0),
         "open_first_galaxy_ms": round(first, 0),
         "n_galaxies": len(times),
+        "load_average_at_start": round(load, 1),
     }
     store_result("app", result)
     return 0

@@ -24,10 +24,11 @@ from galspec.models.bundle import (
     shipped_predictor_dir,
     shipped_vae_dir,
 )
-from galspec.preprocess.spectra import SpectrumPreprocessor, normalise_spectra
+from galspec.preprocess.spectra import normalise_spectra
 from galspec.readers.ps1 import Cutout, read_ps1_cutout
 from galspec.readers.sdss import read_sdss_spectrum, to_rest_grid
 from galspec.store.thumbnails import composite_rgb
+from galspec.training.pca_baseline import reconstruct
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -47,7 +48,7 @@ def _residual(model: np.ndarray, flux: np.ndarray, ivar: np.ndarray) -> float:
 
 
 def spectrum_row(path: Path, vae: VaeBundle) -> dict[str, Any]:
-    """Encode and decode one spectrum; compare with a weighted fit of six principal components."""
+    """Encode and decode one spectrum; compare with six principal components fitted by least chi squared."""
     row: dict[str, Any] = {"file": path.name}
     try:
         rest = to_rest_grid(read_sdss_spectrum(path))
@@ -55,8 +56,7 @@ def spectrum_row(path: Path, vae: VaeBundle) -> dict[str, Any]:
         return {**row, "refused": str(error).replace(str(path), path.name)}
     flux, ivar, _ = normalise_spectra(rest.flux[None], rest.ivar[None])
     pca = vae.preprocessor
-    six = SpectrumPreprocessor(pca.mean_flux, pca.eigenvectors[:6], pca.eigenvalues[:6])
-    pca_model = six.mean_flux + six.fit_coefficients(flux, ivar) @ six.eigenvectors
+    pca_model = reconstruct(flux, ivar, pca.mean_flux, pca.eigenvectors[:6])
     vae_model = vae.reconstruct(rest.flux[None], rest.ivar[None])
     good = ivar[0] > 0
     return {

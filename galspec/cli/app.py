@@ -27,7 +27,7 @@ def command(port: int, headless: bool) -> list[str]:
     }
     script = str(REPOSITORY_DIR / "app.py")
     return [
-        *(sys.executable, "-m", "streamlit", "run", script),
+        *(sys.executable, "-m", "galspec.ui.serve", "run", script),
         *(f"--{name}={value}" for name, value in options.items()),
     ]
 

@@ -18,6 +18,7 @@ from galspec.models.bundle import save_vae_bundle
 from galspec.models.vae import HIDDEN, N_LATENT, InfoVAE, info_vae_loss
 from galspec.preprocess.spectra import SpectrumPreprocessor, normalise_spectra
 from galspec.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from galspec.training.pca_baseline import N_FIT, fit_chi2_components, reconstruct
 from galspec.training.run_folder import Row, RunFolder, RunStopped, require_same
 
 Progress = Callable[[Row], None]
@@ -105,6 +106,7 @@ class _Prepared:
         flux, ivar, _ = normalise_spectra(data.flux[is_train], data.ivar[is_train])
         self.preprocessor = SpectrumPreprocessor.fit(flux, ivar)
         self.train_x, self.train_weight = self._tensors(flux, ivar, softening)
+        self.fit_flux, self.fit_ivar = flux[:N_FIT].copy(), ivar[:N_FIT].copy()
         flux, ivar, _ = normalise_spectra(data.flux[is_valid], data.ivar[is_valid])
         self.valid_flux, self.valid_ivar = flux, ivar
         self.valid_x, self.valid_weight = self._tensors(flux, ivar, softening)
@@ -368,11 +370,11 @@ def _ship(training: _VaeTraining, prepared: _Prepared, folder: RunFolder, survey
     order_latents(model, prepared.train_x[:_N_ORDER], preprocessor.mean_flux)
     latent = torch.cat([model.encode(block)[0] for block in prepared.train_x.split(_N_ORDER)])
     mean_flux = preprocessor.mean_flux.astype(np.float32)
-    reconstruction = model.decode(model.encode(prepared.valid_x)[0]).numpy() + mean_flux
+    vae_flux = model.decode(model.encode(prepared.valid_x)[0]).numpy() + mean_flux
     flux, ivar = prepared.valid_flux, prepared.valid_ivar
     scores: Row = {
-        "measure": "chi squared per pixel with data, mean over valid spectra",
-        "valid_chi2_vae": round(weighted_mse(reconstruction, flux, ivar), 4),
+        "measure": "chi squared per pixel with data, mean over valid spectra; PCA fitted to the same measure",
+        "valid_chi2_vae": round(weighted_mse(vae_flux, flux, ivar), 4),
         "n_valid": len(flux),
         "n_train": len(latent),
         "epochs": training.epoch,
@@ -380,10 +382,9 @@ def _ship(training: _VaeTraining, prepared: _Prepared, folder: RunFolder, survey
         "valid_loss": round(training.best_loss, 4),
     }
     for n_vectors in (6, 10):
-        few = SpectrumPreprocessor(
-            preprocessor.mean_flux, preprocessor.eigenvectors[:n_vectors], preprocessor.eigenvalues[:n_vectors]
-        )
-        model_flux = (few.mean_flux + few.fit_coefficients(flux, ivar) @ few.eigenvectors).astype(np.float32)
+        start = preprocessor.mean_flux, preprocessor.eigenvectors[:n_vectors]
+        components = fit_chi2_components(prepared.fit_flux, prepared.fit_ivar, *start)
+        model_flux = reconstruct(flux, ivar, *components).astype(np.float32)
         scores[f"valid_chi2_pca{n_vectors}"] = round(weighted_mse(model_flux, flux, ivar), 4)
     save_vae_bundle(
         folder.bundle_dir,

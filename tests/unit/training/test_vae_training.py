@@ -63,7 +63,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, spectra):
 
 
 def test_latents_are_standardised_on_train_and_rise_with_halpha(tmp_path, spectra):
-    config = dataclasses.replace(SMALL, n_epochs=25)
+    config = dataclasses.replace(SMALL, n_epochs=150, plateau_patience=60, stop_patience=120)
     vae = load_vae_bundle(train_vae(spectra, config, tmp_path / "run"))
     train = spectra.split == "train"
     latent = vae.latents(spectra.flux[train], spectra.ivar[train])
