@@ -59,6 +59,7 @@ def test_filter_open_and_walk(page: Any, app_url: str):
     page.get_by_role("button", name="quiescent", exact=True).click()
     page.get_by_text("15 of 60").wait_for()
     _wait_for_url(page, r"q=class%3DQ")
+    page.wait_for_function("document.querySelectorAll('.gallery button').length === 15")  # the cards follow the count
     second = page.locator(".gallery button").nth(1)
     galaxy_id = second.get_attribute("data-id")
     second.click()
