@@ -59,9 +59,14 @@ def load_models() -> Models:
 
 
 def _load(folder: Path) -> Models:
+    import torch
+
     from galspec.core.home import shipped_weights_dir
     from galspec.models.bundle import load_predictor_bundle, load_vae_bundle
 
+    # One image takes 33 ms with one thread, 21 ms with two; but on a busy machine, or with two readers,
+    # threads that wait for each other cost seconds.
+    torch.set_num_threads(1)
     problems: list[str] = []
     card, predictor, vae = None, None, None
     try:

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import expect
 
 from benchmarks.browser import running_app
 
 pytestmark = pytest.mark.timeout(600)
+expect.set_options(timeout=60_000)
 
 _PLOT = ".js-plotly-plot"
 
@@ -28,7 +30,8 @@ def _window(page: Any) -> list[float]:
 def _wait_for_window(page: Any, is_full: bool) -> list[float]:
     comparison = ">" if is_full else "<"
     width = f"((r) => r[1] - r[0])(document.querySelector('{_PLOT}')._fullLayout.xaxis.range)"
-    page.wait_for_function(f"document.querySelector('{_PLOT}')?._fullLayout && {width} {comparison} 4000")
+    condition = f"document.querySelector('{_PLOT}')?._fullLayout && {width} {comparison} 4000"
+    page.wait_for_function(condition, polling=200)  # by the clock: a page that is not drawn has no animation frames
     return _window(page)
 
 
@@ -59,7 +62,7 @@ def test_filter_open_and_walk(page: Any, app_url: str):
     page.get_by_role("button", name="quiescent", exact=True).click()
     page.get_by_text("15 of 60").wait_for()
     _wait_for_url(page, r"q=class%3DQ")
-    page.wait_for_function("document.querySelectorAll('.gallery button').length === 15")  # the cards follow the count
+    expect(page.locator(".gallery button")).to_have_count(15)  # the cards follow the count
     second = page.locator(".gallery button").nth(1)
     galaxy_id = second.get_attribute("data-id")
     second.click()
@@ -98,6 +101,7 @@ def test_the_back_button_undoes_step_by_step(page: Any, app_url: str):
     page.get_by_role("button", name="quiescent", exact=True).click()
     page.get_by_text("15 of 60").wait_for()
     _wait_for_url(page, r"q=class%3DQ")
+    expect(page.locator(".gallery button")).to_have_count(15)
     page.locator(".gallery button").first.click()
     page.get_by_text("1 of 15").wait_for()
     _wait_for_window(page, is_full=True)
