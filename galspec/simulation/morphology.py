@@ -9,6 +9,10 @@ from galspec.simulation.physical import Physical
 
 _PREFIX: Final = "m_"
 _EDGE_ON_DEG: Final = 68.0
+#: Shen et al. (2003) measured half-light radii of azimuthally averaged profiles. Along the major axis they are
+#: longer by 1 / sqrt(q), on average over random orientations for disks, over the shapes of ellipticals.
+_DISK_CIRCULARISED: Final = 0.72
+_ELLIPTICAL_CIRCULARISED: Final = 0.88
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,18 @@ class Morphology:
     n_tidal : int
     dust_tau : float
         Optical depth at 0.55 micron of the dust lane of an edge-on disk; 0 without.
+    bulge_boxiness, disk_boxiness : float
+        Exponent of the isophotes |x|^c + |y/q|^c = const: 2 an ellipse, more boxy, less disky (pointed).
+    ring_share, ring_radius, ring_width : float
+        Share of the young disk in a ring; its radius and width in scale lengths; 0 without.
+    disk_dust_tau : float
+        Optical depth at 0.55 micron that the disk's centre has more than its mean.
+    knot_arcsec : float
+        Size of HII knots.
+    n_shells : int
+        Faint shells round an elliptical; they hold ``tidal_share`` of the light.
+    n_companions : int
+        Galaxies at the same distance, with the colours of this one's stars.
     """
 
     map_seed: int
@@ -78,6 +94,15 @@ class Morphology:
     tidal_share: float
     n_tidal: int
     dust_tau: float
+    bulge_boxiness: float = 2.0
+    disk_boxiness: float = 2.0
+    ring_share: float = 0.0
+    ring_radius: float = 1.0
+    ring_width: float = 0.2
+    disk_dust_tau: float = 0.0
+    knot_arcsec: float = 0.0
+    n_shells: int = 0
+    n_companions: int = 0
 
     def to_row(self) -> dict[str, Any]:
         """Return the fields as catalogue columns ``m_<name>``."""
@@ -86,7 +111,7 @@ class Morphology:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
         """Rebuild from the catalogue columns that `to_row` made."""
-        kinds: dict[str, Any] = {"map_seed": int, "n_arms": int, "n_knots": int, "n_tidal": int}
+        kinds: dict[str, Any] = {field.name: int for field in dataclasses.fields(cls) if field.type in (int, "int")}
         values = {field.name: row[_PREFIX + field.name] for field in dataclasses.fields(cls)}
         return cls(**{name: kinds.get(name, float)(value) for name, value in values.items()})
 
@@ -117,10 +142,10 @@ def _draw_sizes(rng: np.random.Generator, physical: Physical, bulge_to_total: fl
     scatter = float(np.exp(0.30 * rng.standard_normal()))
     log_mass = physical.log_mass
     if bulge_to_total == 1.0:
-        return _early_size_kpc(log_mass) * scatter / physical.kpc_per_arcsec, 0.0
+        return _early_size_kpc(log_mass) * scatter / (_ELLIPTICAL_CIRCULARISED * physical.kpc_per_arcsec), 0.0
     weight = {"SF": 0.0, "GV": 0.35, "PSB": 0.5, "Q": 0.7}[physical.galaxy_class]
     size = (1.0 - weight) * _late_size_kpc(log_mass) + weight * _early_size_kpc(log_mass)
-    size *= scatter / physical.kpc_per_arcsec
+    size *= scatter / (_DISK_CIRCULARISED * physical.kpc_per_arcsec)
     disk_h = size / 1.678 * (1.0 + 0.45 * bulge_to_total)
     # Bulges are a fifth to a half of the disk's half-light radius, larger where they dominate.
     ratio = (0.18 + 0.35 * bulge_to_total) * float(np.exp(0.25 * rng.standard_normal()))
@@ -175,7 +200,8 @@ def draw_morphology(rng: np.random.Generator, physical: Physical) -> Morphology:
         "inclination_deg": inclination,
         "position_angle_deg": float(180.0 * rng.random()),
     }
-    return Morphology(**shape, **_draw_structure(rng, physical, bulge_to_total, inclination))
+    structure = _draw_structure(rng, physical, bulge_to_total, inclination)
+    return Morphology(**shape, **structure, **_draw_detail(rng, physical, bulge_to_total, inclination))
 
 
 def _draw_structure(
@@ -183,7 +209,7 @@ def _draw_structure(
 ) -> dict[str, Any]:
     """Draw arms, knots, bar, lopsidedness, tidal arcs and dust lane."""
     kind = physical.galaxy_class
-    contrast = rng.uniform(1.2, 3.5) if kind == "SF" else rng.uniform(0.5, 2.0)
+    contrast = rng.uniform(0.8, 2.8) if kind == "SF" else rng.uniform(0.4, 1.6)
     if kind == "Q":
         contrast = rng.uniform(0.0, 0.4)
     has_bar = rng.random() < 0.30 and bulge_to_total < 0.8
@@ -193,15 +219,18 @@ def _draw_structure(
         n_tidal = int(rng.integers(1, 3))
         tidal_share = rng.uniform(0.04, 0.22)
         lopsidedness += rng.uniform(0.1, 0.4)
+    elif bulge_to_total == 1.0:
+        tidal_share = rng.uniform(0.01, 0.04)  # in shells, if it has any
     has_lane = kind in ("SF", "GV") and inclination_deg > _EDGE_ON_DEG and bulge_to_total < 0.8
     return {
         "n_arms": int(rng.choice([2, 2, 2, 3, 4])),
         "arm_contrast": float(contrast),
         "pitch_deg": float(np.clip(22.0 - 5.0 * physical.early + 6.0 * rng.standard_normal(), 8.0, 40.0)),
-        "flocculence": float(rng.uniform(0.2, 1.1)),
+        "flocculence": float(rng.uniform(0.2, 0.9)),
         "arm_phase": float(rng.uniform(0.0, 2.0 * np.pi)),
         "winding": 1.0 if rng.random() < 0.5 else -1.0,
-        "n_knots": int(np.clip(rng.lognormal(3.3, 0.6), 3, 160)),
+        # Near galaxies show knots that blend in distant ones.
+        "n_knots": int(np.clip(rng.lognormal(3.3, 0.6) * np.clip(1.0 / physical.kpc_per_arcsec, 1.0, 6.0), 3, 400)),
         "knot_share": float(rng.uniform(0.3, 0.65)),
         "bar_share": float(rng.uniform(0.08, 0.28)) if has_bar else 0.0,
         "bar_length": float(rng.uniform(0.8, 1.5)),
@@ -211,6 +240,34 @@ def _draw_structure(
         "tidal_share": float(tidal_share),
         "n_tidal": n_tidal,
         "dust_tau": float(rng.uniform(0.4, 1.6)) if has_lane else 0.0,
+    }
+
+
+def _draw_detail(
+    rng: np.random.Generator, physical: Physical, bulge_to_total: float, inclination_deg: float
+) -> dict[str, Any]:
+    """Draw isophote shapes, rings, shells, the disk's dust gradient, knot size and companions."""
+    kind, is_elliptical = physical.galaxy_class, bulge_to_total == 1.0
+    # Massive ellipticals are boxy, the others disky (Bender et al. 1989); a4/a of +-1 % is about +-0.1 here.
+    mean_boxiness = 2.0 + (0.25 * np.clip(physical.log_mass - 10.9, -0.5, 0.5) if is_elliptical else 0.0)
+    # An exponential disk of finite thickness seen edge on has pointed isophotes (van der Kruit & Searle 1981).
+    edge_on = float(np.clip((inclination_deg - 65.0) / 20.0, 0.0, 1.0))
+    # Buta & Combes (1996): rings in a fifth of disks, half of them inner ones at the bar's end.
+    has_ring, is_inner = rng.random() < (0.18 if kind != "Q" else 0.06), rng.random() < 0.5
+    # Shells round a tenth of massive early types (Malin & Carter 1983).
+    has_shells = is_elliptical and physical.log_mass > 10.6 and rng.random() < 0.12
+    dust = {"SF": 0.6, "GV": 0.3, "PSB": 0.3, "Q": 0.0}[kind] * float(rng.lognormal(-0.2, 0.5))
+    mean_companions = {"SF": 0.10, "GV": 0.18, "PSB": 0.2, "Q": 0.35}[kind] + (0.6 if physical.is_merger else 0.0)
+    return {
+        "bulge_boxiness": float(np.clip(mean_boxiness + 0.15 * rng.standard_normal(), 1.6, 2.8)),
+        "disk_boxiness": 2.0 - 0.45 * edge_on,
+        "ring_share": float(rng.uniform(0.1, 0.45)) if has_ring and not is_elliptical else 0.0,
+        "ring_radius": float(rng.uniform(0.8, 1.5) if is_inner else rng.uniform(2.0, 2.8)),
+        "ring_width": float(rng.uniform(0.12, 0.3)),
+        "disk_dust_tau": 0.0 if is_elliptical else float(min(dust, 1.5)),
+        "knot_arcsec": float(0.12 * rng.lognormal(0.0, 0.3) / physical.kpc_per_arcsec),
+        "n_shells": int(rng.integers(2, 5)) if has_shells else 0,
+        "n_companions": int(min(rng.poisson(mean_companions), 4)),
     }
 
 

@@ -48,6 +48,13 @@ def test_massive_galaxies_are_larger_on_the_sky():
     assert large > 1.5 * small
 
 
+def test_circularised_sizes_follow_the_relation_they_are_drawn_from():
+    # Shen et al. (2003): 3.4 kpc for late types of 10^10.5 solar masses, at 1.5 kpc per arcsec.
+    drawn = [_draw(seed, log_mass=10.5) for seed in range(400)]
+    radii = [1.678 * morph.disk_h * np.sqrt(morph.axis_ratio) / (1 + 0.45 * morph.bulge_to_total) for morph in drawn]
+    assert np.median(radii) == pytest.approx(3.41 / 1.5, rel=0.08)
+
+
 def test_row_round_trip_is_exact():
     morph = _draw(11, is_merger=True)
     row = morph.to_row()

@@ -50,7 +50,7 @@ def test_maps_hold_at_most_all_light(kind):
 
 
 def test_noiseless_image_conserves_the_flux_of_the_components():
-    morph = dataclasses.replace(_morphology(2), disk_h=1.2, bulge_re=0.8, dust_tau=0.0)
+    morph = dataclasses.replace(_morphology(2), disk_h=1.2, bulge_re=0.8, dust_tau=0.0, disk_dust_tau=0.0)
     flux = _fluxes()
     image = render.render_noiseless(morph, flux)
     counted = maps.component_maps(morph, morph.map_seed).sum(axis=(1, 2)) @ flux
@@ -64,11 +64,15 @@ def test_every_kind_of_galaxy_keeps_the_counted_flux(kind):
     for seed in range(6):
         morph = _morphology(seed, kind)
         counted = maps.component_maps(morph, morph.map_seed).sum(axis=(1, 2), dtype=np.float64) @ _fluxes()
-        assert render.render_noiseless(morph, _fluxes()).sum(axis=(1, 2)) == pytest.approx(counted, rel=0.005)
+        clear = dataclasses.replace(morph, disk_dust_tau=0.0)
+        assert render.render_noiseless(clear, _fluxes()).sum(axis=(1, 2)) == pytest.approx(counted, rel=0.005)
+        # The gradient of the dust is normalised for a plain exponential disk: arms and bars change that a little.
+        assert render.render_noiseless(morph, _fluxes()).sum(axis=(1, 2)) == pytest.approx(counted, rel=0.02)
 
 
 def test_a_galaxy_larger_than_the_frame_is_cut_not_squeezed():
-    morph = dataclasses.replace(_morphology(3), disk_h=15.0, axis_ratio=0.9, dust_tau=0.0, n_tidal=0, tidal_share=0.0)
+    morph = dataclasses.replace(_morphology(3), disk_h=15.0, axis_ratio=0.9, n_tidal=0, tidal_share=0.0)
+    morph = dataclasses.replace(morph, dust_tau=0.0, disk_dust_tau=0.0, disk_boxiness=2.0, ring_share=0.0)
     shares = maps.component_maps(morph, morph.map_seed).sum(axis=(1, 2))
     # An exponential disk of 15 arcsec has (1 + x) exp(-x) = 0.44 of its light outside a circle of 28 arcsec.
     assert 0.5 < shares[maps.DISK_OLD] < 0.75
@@ -110,9 +114,13 @@ def test_fibre_fraction_is_what_an_aperture_on_the_seen_image_holds():
     assert fractions == pytest.approx(aperture_photometry(seen, 1.5), rel=0.01)
 
 
-def test_depth_is_that_of_the_survey(monkeypatch):
-    """A matched filter finds a point source of the nominal magnitude at 5 sigma in blank sky, to 0.1 mag."""
-    monkeypatch.setattr(render, "DEPTH_SCATTER_MAG", 0.0)
+#: rms (counts/s at zero point 25) of the quietest fifth of blocks of 12 pixels in real PS1 stack cutouts.
+REAL_RMS = np.array([(0.075, 0.095), (0.08, 0.12), (0.07, 0.145), (0.22, 0.27), (0.60, 0.80)])
+MIDDLE_SIGMA = np.asarray(render.SKY_SIGMA_RANGE).mean(axis=1) * NJY_PER_COUNT_ZP25
+
+
+def test_depth_is_that_of_the_survey():
+    """A matched filter finds a point source at 5 sigma in blank sky, at what the noise of real stacks allows."""
     core = np.ix_(np.r_[0:12, -12:0], np.r_[0:12, -12:0])
     filters = np.zeros((5, 224, 224))
     for band in range(5):
@@ -120,25 +128,51 @@ def test_depth_is_that_of_the_survey(monkeypatch):
         filters[band][core] = psf / (psf**2).sum()
     variances = []
     for seed in range(6):
-        noise = render._noise(np.random.default_rng(seed), np.zeros((5, 224, 224), np.float32)).astype(float)
+        blank = np.zeros((5, 224, 224), np.float32)
+        noise = render._noise(np.random.default_rng(seed), blank, MIDDLE_SIGMA).astype(float)
         found = np.fft.irfft2(np.fft.rfft2(noise) * np.conj(np.fft.rfft2(filters)))
         variances.append(found.var(axis=(1, 2)))
     magnitudes = AB_ZEROPOINT_NJY - 2.5 * np.log10(5 * np.sqrt(np.mean(variances, axis=0)))
-    assert magnitudes == pytest.approx([23.3, 23.2, 23.1, 22.3, 21.4], abs=0.1)
+    assert magnitudes == pytest.approx([23.2, 23.1, 23.1, 22.2, 21.2], abs=0.15)
 
 
-def test_noise_of_neighbouring_pixels_is_correlated():
-    noise = render._noise(np.random.default_rng(0), np.zeros((5, 224, 224), np.float32))
-    one = noise[1] - noise[1].mean()
-    lag = (one[:, 1:] * one[:, :-1]).mean() / one.var()
-    assert lag == pytest.approx(0.30, abs=0.03)
-    assert one.std() / NJY_PER_COUNT_ZP25 == pytest.approx(0.071, rel=0.35)
+def _blocks(band: np.ndarray) -> np.ndarray:
+    blocks = band[:216, :216].reshape(18, 12, 18, 12).transpose(0, 2, 1, 3).reshape(-1, 12, 12)
+    blocks = blocks[np.isfinite(blocks).all(axis=(1, 2))]
+    quiet = blocks[np.argsort(blocks.std(axis=(1, 2)))[: len(blocks) // 5]]
+    return quiet - quiet.mean(axis=(1, 2), keepdims=True)
+
+
+def test_noise_of_cutouts_looks_like_that_of_real_stacks():
+    rms, correlation = [], []
+    for seed in range(24):
+        cutout = render.render_cutout(_morphology(seed, "SF"), _fluxes(), seed).astype(float) / NJY_PER_COUNT_ZP25
+        for band in cutout:
+            quiet = _blocks(band)
+            variance = (quiet**2).mean()
+            rms.append(np.sqrt(variance))
+            pairs = [
+                (quiet[:, :, 1:], quiet[:, :, :-1]),
+                (quiet[:, 1:], quiet[:, :-1]),
+                (quiet[:, :, 2:], quiet[:, :, :-2]),
+                (quiet[:, 1:, 1:], quiet[:, :-1, :-1]),
+            ]
+            correlation.append([(one * other).mean() / variance for one, other in pairs])
+    table = np.reshape(rms, (-1, 5))
+    inside = (table > REAL_RMS[:, 0]) & (table < REAL_RMS[:, 1])
+    assert (inside.mean(axis=0) >= 0.9).all()
+    assert table.std(axis=0)[2] > 0.01  # exposure times differ most in i
+    lag1, lag1_rows, lag2, diagonal = np.median(correlation, axis=0)
+    assert 0.15 < lag1 < 0.19
+    assert 0.15 < lag1_rows < 0.19
+    assert -0.08 < lag2 < -0.02
+    assert -0.08 < diagonal < -0.02
 
 
 def test_bright_pixels_are_noisier():
     image = np.zeros((5, 224, 224), np.float32)
     image[:, :112] = 1e6
-    noise = render._noise(np.random.default_rng(0), image)
+    noise = render._noise(np.random.default_rng(0), image, MIDDLE_SIGMA)
     assert (noise[:, 4:108].std(axis=(1, 2)) > 1.05 * noise[:, 116:].std(axis=(1, 2))).all()
 
 
@@ -209,3 +243,69 @@ def test_light_leaves_and_enters_across_the_edge_alike():
     flux[2] = 1e6
     image = render.render_noiseless(dataclasses.replace(morph, bar_share=0.0, lopsidedness=0.0, dust_tau=0.0), flux)
     assert image[1, 0, 112] == pytest.approx(image[1, 3, 112], rel=0.05)
+
+
+def test_bright_stars_have_masked_cores_and_halos():
+    from galspec.simulation.neighbours import draw_neighbours
+
+    for seed in range(200):
+        scene = np.zeros((5, maps.GRID_PIX, maps.GRID_PIX), np.float32)
+        stars = draw_neighbours(np.random.default_rng(seed), scene)
+        if stars:
+            break
+    column, row, _ = stars[0]
+    distance = np.hypot(column - maps.CENTRE_PIX, row - maps.CENTRE_PIX) * PIXEL_SCALE_ARCSEC
+    assert distance > 9.0
+    image = np.zeros((5, 224, 224), np.float32)
+    render._mask_saturated([(120.0, 60.0, 5.0), (40.0, 40.0, 2.5)], image)
+    assert np.isnan(image[:, 60 - maps.MARGIN_PIX, 120 - maps.MARGIN_PIX]).all()
+    assert np.isnan(image[1:3, 40 - maps.MARGIN_PIX, 40 - maps.MARGIN_PIX]).all()
+    assert np.isfinite(image[[0, 3, 4], 40 - maps.MARGIN_PIX, 40 - maps.MARGIN_PIX]).all()
+    assert np.isfinite(image[:, 100:, 150:]).all()
+
+
+def test_large_galaxies_lose_sky_and_small_ones_do_not():
+    rng = np.random.default_rng(0)
+    small = np.zeros((5, 224, 224), np.float32)
+    small[:, 100:124, 100:124] = 1e4
+    assert not render._oversubtraction(rng, small, MIDDLE_SIGMA).any()
+    large = np.full((5, 224, 224), 1e4, np.float32)
+    bowls = [render._oversubtraction(rng, large, MIDDLE_SIGMA) for _ in range(20)]
+    assert (np.max(bowls, axis=0) > MIDDLE_SIGMA).all()
+    assert (np.max(bowls, axis=0) <= 2.4 * MIDDLE_SIGMA).all()
+
+
+@pytest.mark.parametrize("boxiness", [1.6, 2.0, 2.6])
+def test_isophotes_are_pointed_or_boxy_and_keep_the_light(boxiness):
+    morph = dataclasses.replace(_morphology(1), offset_x=0.0, offset_y=0.0, position_angle_deg=0.0)
+    image = maps.sersic_map(morph, 3.0, 1.0, 0.5, boxiness)
+    assert image.sum() == pytest.approx(1.0, abs=0.01)
+    # On the diagonal of the ellipse's frame, an ellipse would have the light of the major axis at the same radius.
+    middle = maps.GRID_PIX // 2
+    along = image[middle, middle + 20]
+    diagonal = image[middle + round(10 / np.sqrt(2)), middle + round(20 / np.sqrt(2))]
+    assert np.sign(diagonal / along - 1.0) == np.sign(boxiness - 2.0) or boxiness == 2.0
+
+
+def test_companions_have_the_galaxys_colours_and_stay_off_the_nucleus():
+    morph = dataclasses.replace(_morphology(4, "Q"), n_companions=2, disk_h=1.0, bulge_re=1.0)
+    scene = np.zeros((5, maps.GRID_PIX, maps.GRID_PIX), np.float32)
+    render._draw_companions(np.random.default_rng(1), morph, _fluxes(), scene)
+    total = scene.sum(axis=(1, 2))
+    expected = _fluxes().sum(axis=0)
+    assert total / total[1] == pytest.approx(expected / expected[1], rel=0.05)
+    middle = maps.GRID_PIX // 2
+    assert scene[1, middle, middle] < 0.2 * scene[1].max()
+
+
+def test_rings_and_shells_keep_the_light():
+    morph = _morphology(2)
+    ringed = dataclasses.replace(morph, ring_share=0.4, ring_radius=1.2, ring_width=0.2, disk_h=2.0)
+    plain = dataclasses.replace(ringed, ring_share=0.0)
+    sums = [maps.component_maps(one, 3)[maps.DISK_OLD].sum() for one in (ringed, plain)]
+    assert sums[0] == pytest.approx(sums[1], rel=0.01)
+    elliptical = dataclasses.replace(morph, bulge_to_total=1.0, bulge_re=2.0, n_tidal=0, n_shells=3, tidal_share=0.05)
+    smooth = dataclasses.replace(elliptical, n_shells=0)
+    with_shells, without = (maps.component_maps(one, 3)[maps.BULGE] for one in (elliptical, smooth))
+    assert with_shells.sum() == pytest.approx(without.sum(), rel=0.01)
+    assert np.abs(with_shells - without).sum() > 0.02

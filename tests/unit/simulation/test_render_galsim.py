@@ -25,7 +25,9 @@ def _elliptical(n: float, half_light: float, axis_ratio: float) -> Morphology:
         bulge_n=n,
         bulge_q=axis_ratio,
         position_angle_deg=30.0,
+        bulge_boxiness=2.0,
         n_tidal=0,
+        n_shells=0,
         dust_tau=0.0,
     )
 
