@@ -132,20 +132,23 @@ def draw_hii_ratios(rng: np.random.Generator, log_mass: float, log_sfr_excess: f
 
     Notes
     -----
-    The scatter stands for that of the ionisation parameter and of N/O.
+    One deviate moves all ratios as the ionisation parameter does, higher where star formation is more intense;
+    one moves nitrogen alone, as N/O does; the rest is scatter of each line.
     """
-    scatter = rng.standard_normal(7)
+    scatter = rng.standard_normal(9)
+    excess = float(np.clip(log_sfr_excess, -1.0, 1.0))
+    ionisation = 0.10 * scatter[7] + 0.15 * max(excess, 0.0)
     slope_below = 0.46 * min(0.0, log_mass - 8.5)
     n2 = float(np.interp(log_mass, _N2_BY_MASS[0], _N2_BY_MASS[1])) + slope_below
-    n2 += -0.12 * float(np.clip(log_sfr_excess, -1.0, 1.0)) + 0.09 * scatter[0]
+    n2 += -0.12 * excess + 0.10 * scatter[0]
     n2 = min(n2, -0.25)
-    o3 = max(0.61 / (n2 + 0.08) + 1.1, _LOG_O3_FLOOR) + 0.12 * scatter[1]
+    o3 = max(0.61 / (n2 + 0.08) + 1.1, _LOG_O3_FLOOR) + ionisation + 0.09 * scatter[1]
     return {
-        "n2": n2,
+        "n2": n2 + 0.06 * scatter[8],
         "o3": o3,
-        "s2": -0.42 + 0.10 * scatter[2],
-        "o1": -1.55 + 0.12 * scatter[3],
-        "o2": 0.35 - 0.75 * (n2 + 0.6) + 0.12 * scatter[4],
+        "s2": -0.42 - 0.6 * ionisation + 0.09 * scatter[2],
+        "o1": -1.55 - 0.8 * ionisation + 0.12 * scatter[3],
+        "o2": 0.35 - 0.75 * (n2 + 0.6) - 0.7 * ionisation + 0.10 * scatter[4],
         "ne3": o3 - 1.05 + 0.10 * scatter[5],
         "ar3": -1.75 + 0.10 * scatter[6],
         "he2": -3.0,
@@ -156,9 +159,9 @@ def draw_hii_ratios(rng: np.random.Generator, log_mass: float, log_sfr_excess: f
 def draw_seyfert_ratios(rng: np.random.Generator) -> dict[str, float]:
     """Draw the line ratios of a Seyfert nucleus."""
     scatter = rng.standard_normal(7)
-    o3 = 0.85 + 0.17 * scatter[1]
+    o3 = 0.85 + 0.18 * scatter[1]
     return {
-        "n2": -0.02 + 0.15 * scatter[0],
+        "n2": -0.02 + 0.18 * scatter[0],
         "o3": o3,
         "s2": -0.20 + 0.10 * scatter[2],
         "o1": -0.90 + 0.15 * scatter[3],
@@ -173,9 +176,9 @@ def draw_seyfert_ratios(rng: np.random.Generator) -> dict[str, float]:
 def draw_liner_ratios(rng: np.random.Generator) -> dict[str, float]:
     """Draw the line ratios of gas ionised by old stars or a weak nucleus (LINER-like)."""
     scatter = rng.standard_normal(5)
-    o3 = 0.28 + 0.16 * scatter[1]
+    o3 = 0.28 + 0.18 * scatter[1]
     return {
-        "n2": 0.08 + 0.13 * scatter[0],
+        "n2": 0.08 + 0.16 * scatter[0],
         "o3": o3,
         "s2": 0.0 + 0.11 * scatter[2],
         "o1": -0.75 + 0.13 * scatter[3],

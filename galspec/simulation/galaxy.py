@@ -8,31 +8,46 @@ import dataclasses
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import CubicSpline
 
 from galspec.core.bands import AB_ZEROPOINT_NJY, BANDS
 from galspec.core.wavelength import wave_grid
 from galspec.simulation.basis import FILTERS, Basis, Float32Array, FloatArray, rebin_to_grid
-from galspec.simulation.components import COMPONENTS, ComponentSpectra, Dust, build_components, draw_dust
-from galspec.simulation.emission import LINE_INDEX
+from galspec.simulation.components import (
+    COMPONENT_INDEX,
+    COMPONENTS,
+    ComponentSpectra,
+    Dust,
+    build_components,
+    draw_dust,
+)
+from galspec.simulation.emission import LINE_INDEX, LINE_WAVES
 from galspec.simulation.history import History, draw_history
+from galspec.simulation.maps import BAND_MICRON
 from galspec.simulation.morphology import Morphology, draw_morphology, half_light_radius_arcsec
 from galspec.simulation.noise import ObservedSpectrum, draw_calibration, observe
 from galspec.simulation.physical import Physical
 from galspec.simulation.population import (
+    Position,
     draw_physical,
     draw_position,
     draw_velocity_dispersion,
     passes_selection,
 )
-from galspec.simulation.render import component_maps, fibre_fractions, render_row
+from galspec.simulation.render import band_fibre_fractions, component_maps, render_row
 
 #: Changes whenever the same seed would give another galaxy.
-RECIPE_VERSION: Final = 1
+RECIPE_VERSION: Final = 2
 
 #: A(band) / E(B-V) of PS1 grizy (Schlafly & Finkbeiner 2011); PS1 images are not dereddened.
 EXTINCTION_PER_EBV: Final = (3.172, 2.271, 1.682, 1.322, 1.087)
+#: The same curve at more wavelengths (angstrom): SDSS u and Landolt B of the same table continue it to the blue.
+_EXTINCTION_WAVES: Final = (3586.0, 4361.0, 4866.0, 6215.0, 7545.0, 8679.0, 9633.0)
+_EXTINCTION_CURVE: Final = (4.239, 3.626, *EXTINCTION_PER_EBV)
 ZERO_POINT_SCATTER_MAG: Final = 0.012
+#: Error of the fibre's position by drilling, plugging and guiding, rms per axis.
+FIBRE_OFFSET_ARCSEC: Final = 0.2
 #: Names of the independent random streams of a galaxy, in the order they are spawned.
 STREAMS: Final = ("physical", "morphology", "stars", "sky", "spectrum", "calibration")
 _SDSS_R: Final = FILTERS.index("sdss_r")
@@ -152,12 +167,20 @@ def simulate_galaxy(
         return None
     redshift = drawn.physical.redshift
     maps = component_maps(drawn.morphology, drawn.morphology.map_seed)
-    fractions = np.asarray(fibre_fractions(maps), dtype=np.float64)
-    fibre = rebin_to_grid(fractions @ drawn.spectra.luminosity)
-    flux_true = fibre * basis.flux_scale(redshift) / _SPECTRUM_UNIT
-    calibration = draw_calibration(random_stream(survey_seed, candidate, "calibration"), redshift, calibration_scatter)
+    calibration_rng = random_stream(survey_seed, candidate, "calibration")
+    offset = FIBRE_OFFSET_ARCSEC * calibration_rng.standard_normal(2)
+    fractions = band_fibre_fractions(drawn.morphology, maps, (float(offset[0]), float(offset[1])))
+    components = rebin_to_grid(drawn.spectra.luminosity)
+    fibre = (_at_wavelength(fractions, wave_grid() * (1.0 + redshift)) * components).sum(axis=0)
+    sky = _draw_sky(random_stream(survey_seed, candidate, "sky"), drawn.photometry)
+    # As in the images and in the archive's spectra, the Milky Way's dust is not corrected for.
+    galactic = galactic_transmission(wave_grid() * (1.0 + redshift), sky.ebv)
+    flux_true = fibre * galactic * basis.flux_scale(redshift) / _SPECTRUM_UNIT
+    calibration = draw_calibration(calibration_rng, redshift, calibration_scatter)
     observed = observe(random_stream(survey_seed, candidate, "spectrum"), flux_true, redshift, calibration)
-    row = _catalog_row(drawn, survey_seed, candidate, fractions, flux_true, observed)
+    row = _catalog_row(drawn, sky, galaxy_id(survey_seed, candidate), fractions, flux_true, observed)
+    row |= {"fibre_offset_x": float(offset[0]), "fibre_offset_y": float(offset[1])}
+    row |= {"survey_seed": survey_seed, "candidate": candidate}
     return SimulatedGalaxy(
         id=row["id"],
         row=row,
@@ -168,8 +191,28 @@ def simulate_galaxy(
     )
 
 
+def _at_wavelength(fractions: FloatArray, wave_obs: ArrayLike) -> FloatArray:
+    """Interpolate shares in the bands, (7, 5), to observed wavelengths (N,), angstrom; returns (7, N)."""
+    pivot = 1e4 * np.array(BAND_MICRON)
+    return np.stack([np.interp(np.asarray(wave_obs), pivot, row) for row in fractions])
+
+
 def _ab_magnitude(flux_njy: float | np.floating) -> float:
     return AB_ZEROPOINT_NJY - 2.5 * float(np.log10(max(float(flux_njy), 1e-3)))
+
+
+def galactic_transmission(wave_obs: ArrayLike, ebv: float) -> FloatArray:
+    """Return the transmission of the Milky Way's dust (Schlafly & Finkbeiner 2011, Table 6, R_V = 3.1).
+
+    Parameters
+    ----------
+    wave_obs : array_like
+        Observed wavelengths, angstrom.
+    ebv : float
+        E(B-V) of Schlegel, Finkbeiner & Davis (1998), mag.
+    """
+    curve = CubicSpline(1e4 / np.array(_EXTINCTION_WAVES[::-1]), _EXTINCTION_CURVE[::-1])
+    return np.asarray(10.0 ** (-0.4 * ebv * curve(1e4 / np.asarray(wave_obs))))
 
 
 def dn4000(flux: NDArray[np.floating]) -> float:
@@ -206,18 +249,23 @@ def bpt_class(log_n2: float, log_o3: float, ew_halpha: float) -> str:
 
 
 def _line_truths(drawn: _Candidate, fractions: FloatArray) -> dict[str, Any]:
-    lines = fractions @ drawn.spectra.lines
+    shares = _at_wavelength(fractions, LINE_WAVES * (1.0 + drawn.physical.redshift))
+    lines = (shares * drawn.spectra.lines).sum(axis=0)
+    at_halpha = shares[:, LINE_INDEX["Halpha"]]
     halpha, hbeta = lines[LINE_INDEX["Halpha"]], lines[LINE_INDEX["Hbeta"]]
     has_lines = halpha > 0.0 and hbeta > 0.0
 
     def log_ratio(name: str, reference: float) -> float:
         return float(np.log10(lines[LINE_INDEX[name]] / reference)) if has_lines else float("nan")
 
-    ew_halpha = float(halpha / max(float(fractions @ drawn.spectra.halpha_continuum), 1e-30))
+    continuum = max(float(at_halpha @ drawn.spectra.halpha_continuum), 1e-30)
+    ew_halpha = float(halpha / continuum)
+    broad = float(at_halpha[COMPONENT_INDEX["nlr"]] * drawn.spectra.broad_halpha)
     log_n2, log_o3 = log_ratio("[NII]6583", halpha), log_ratio("[OIII]5007", hbeta)
     sulphur = lines[LINE_INDEX["[SII]6716"]] + lines[LINE_INDEX["[SII]6731"]]
     return {
         "ew_ha_true": ew_halpha,
+        "ew_ha_broad_true": broad / continuum,
         "log_n2": log_n2,
         "log_o3": log_o3,
         "log_s2": float(np.log10(sulphur / halpha)) if has_lines else float("nan"),
@@ -227,53 +275,61 @@ def _line_truths(drawn: _Candidate, fractions: FloatArray) -> dict[str, Any]:
     }
 
 
-def _image_fluxes(rng: np.random.Generator, photometry: FloatArray) -> tuple[FloatArray, float]:
-    """Return the component fluxes the image shows, (7, 5) nJy, and E(B-V): extinction and zero points included."""
+@dataclasses.dataclass(frozen=True)
+class _Sky:
+    """Position, E(B-V) of the Milky Way there (mag), and component fluxes as the image shows them, (7, 5) nJy."""
+
+    position: Position
+    ebv: float
+    fluxes: FloatArray
+
+
+def _draw_sky(rng: np.random.Generator, photometry: FloatArray) -> _Sky:
+    position = draw_position(rng)
     ebv = 0.035 * float(np.exp(0.6 * rng.standard_normal()))
     offset = ZERO_POINT_SCATTER_MAG * rng.standard_normal(len(BANDS)) + ebv * np.asarray(EXTINCTION_PER_EBV)
-    return photometry[:, : len(BANDS)] * 10.0 ** (-0.4 * offset), ebv
+    return _Sky(position, ebv, photometry[:, : len(BANDS)] * 10.0 ** (-0.4 * offset))
 
 
 def _catalog_row(
     drawn: _Candidate,
-    survey_seed: int,
-    candidate: int,
+    sky: _Sky,
+    name: str,
     fractions: FloatArray,
     flux_true: FloatArray,
     observed: ObservedSpectrum,
 ) -> dict[str, Any]:
-    sky = random_stream(survey_seed, candidate, "sky")
-    position = draw_position(sky)
-    fluxes, ebv = _image_fluxes(sky, drawn.photometry)
     physical, history = drawn.physical, drawn.history
-    in_fibre = fractions @ fluxes
+    in_fibre = (fractions * sky.fluxes).sum(axis=0)
     r_all = drawn.photometry[:, _SDSS_R]
-    colour = -2.5 * float(np.log10((fractions @ drawn.photometry[:, _SDSS_G]) / (fractions @ r_all)))
+    in_g, in_r = fractions[:, 0] @ drawn.photometry[:, _SDSS_G], fractions[:, 1] @ r_all
+    colour = -2.5 * float(np.log10(in_g / in_r))
     log_sfr = float(np.log10(max(history.sfr, 1e-6)))
     row: dict[str, Any] = {
-        "id": galaxy_id(survey_seed, candidate),
-        "ra_deg": position.ra_deg,
-        "dec_deg": position.dec_deg,
+        "id": name,
+        "ra_deg": sky.position.ra_deg,
+        "dec_deg": sky.position.dec_deg,
         "redshift": physical.redshift,
         "galaxy_class": physical.galaxy_class,
         "agn_class": physical.agn,
         "log_mass": physical.log_mass,
         "sfr": history.sfr,
         "log_ssfr": log_sfr - physical.log_mass,
-        "ebv_mw": ebv,
+        "ebv_mw": sky.ebv,
         "a_v": drawn.dust.a_v_ism,
+        "dust_slope": drawn.dust.slope,
         "sigma_v": drawn.sigma_v,
         "metallicity": history.log_z,
-        "fibre_fraction_r": float(fractions @ r_all / r_all.sum()),
+        "fibre_fraction_r": float(in_r / r_all.sum()),
         "sdss_r": _ab_magnitude(r_all.sum()),
         "sdss_g_r_fibre": colour,
         "snr_median": observed.snr_median,
         "dn4000_true": dn4000(flux_true),
         **_line_truths(drawn, fractions),
     }
-    for band, total, aperture in zip(BANDS, fluxes.sum(axis=0), in_fibre, strict=True):
+    for band, total, aperture in zip(BANDS, sky.fluxes.sum(axis=0), in_fibre, strict=True):
         row[f"mag_{band}"] = _ab_magnitude(total)
         row[f"apmag_{band}"] = _ab_magnitude(aperture)
-    for component, values in zip(COMPONENTS, fluxes, strict=True):
+    for component, values in zip(COMPONENTS, sky.fluxes, strict=True):
         row |= {f"c_{component}_{band}": float(value) for band, value in zip(BANDS, values, strict=True)}
-    return row | drawn.morphology.to_row() | {"survey_seed": survey_seed, "candidate": candidate}
+    return row | drawn.morphology.to_row()

@@ -97,7 +97,7 @@ def _start_age(rng: np.random.Generator, clock: _Clock) -> float:
 
 
 def _old_age(rng: np.random.Generator, physical: Physical) -> float:
-    return 7.6 + 1.3 * (physical.log_mass - 10.8) + 0.5 * physical.early + 1.5 * float(rng.standard_normal())
+    return 6.4 + 1.3 * (physical.log_mass - 10.8) + 0.5 * physical.early + 1.7 * float(rng.standard_normal())
 
 
 def _recent(clock: _Clock, log_rate_per_yr: float, duration_gyr: float = 1.0) -> FloatArray:
@@ -160,7 +160,7 @@ def _post_starburst(rng: np.random.Generator, clock: _Clock, physical: Physical)
     decay = min(rng.uniform(0.02, 0.08), age / 5.0)
     burst = np.where(clock.age < age, np.exp(-np.clip(age - clock.age, 0.0, None) / decay), 0.0)
     burst = clock.normalised(burst)
-    residual = _recent(clock, rng.uniform(-13.0, -11.0))
+    residual = _recent(clock, rng.uniform(-13.5, -11.5))
     bulge = (1.0 - fraction) * old + fraction * burst + residual
     disk = (1.0 - 0.35 * fraction) * old + 0.35 * fraction * burst + residual
     return bulge, disk

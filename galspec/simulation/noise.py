@@ -53,6 +53,19 @@ _OH_BANDS: Final = (
 _SKY_LINE_STRENGTH: Final = {"sky5577": 25.0, "skyNaD": 2.0, "sky6300": 5.0, "sky6364": 2.0}
 
 
+#: Telluric bands: observed range (angstrom) and mean depth of B, water and A; SDSS divides them out imperfectly.
+_TELLURIC_BANDS: Final = (
+    (6867.0, 6944.0, 0.20),
+    (7160.0, 7340.0, 0.10),
+    (7594.0, 7700.0, 0.50),
+    (8120.0, 8350.0, 0.12),
+    (8925.0, 9200.0, 0.30),
+)
+_TELLURIC_ERROR: Final = 0.10
+#: Sky lines that the subtraction leaves, relative to the sky: none of it is in the stated errors.
+_SKY_RESIDUAL: Final = 0.012
+
+
 @dataclasses.dataclass(frozen=True)
 class ObservedSpectrum:
     """A spectrum as a survey delivers it, on the project's grid.
@@ -137,6 +150,41 @@ def draw_calibration(rng: np.random.Generator, redshift: float, scatter: float) 
     return np.asarray(np.exp(scatter * log_factor))
 
 
+@functools.lru_cache(maxsize=1)
+def _telluric_table() -> tuple[FloatArray, FloatArray]:
+    """Return observed wavelengths (angstrom) and the optical depth of the atmosphere's bands."""
+    wave = np.arange(6800.0, 9300.0, 4.0)
+    depth = np.zeros(len(wave))
+    for low, high, mean in _TELLURIC_BANDS:
+        # Steep at the band head, and a long tail: as in oxygen's A and B bands.
+        x = (wave - low) / (high - low)
+        depth += np.where((x >= 0) & (x <= 1), -np.log1p(-mean) * (1.5 - x), 0.0)
+    return wave, depth
+
+
+def draw_sky_residual(rng: np.random.Generator, flux_true: FloatArray, redshift: float) -> FloatArray:
+    """Draw what imperfect telluric correction and sky subtraction leave, shape (1000,), unit of the flux.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    flux_true : ndarray, shape (1000,)
+        1e-17 erg/s/cm2/A.
+    redshift : float
+
+    Notes
+    -----
+    The airglow's lines are far narrower than a pixel: which pixels they hit changes from one
+    to the next, so that their residuals look like noise the errors do not know of.
+    """
+    wave = wave_grid() * (1.0 + redshift)
+    telluric = np.interp(wave, *_telluric_table(), left=0.0, right=0.0)
+    table_wave, table_sky, _ = _sky_table()
+    airglow = np.interp(wave, table_wave, table_sky - _SKY_CONTINUUM * (table_wave / 6200.0) ** -0.5)
+    depth_error, level = _TELLURIC_ERROR * rng.standard_normal(), abs(_SKY_RESIDUAL * rng.standard_normal())
+    return np.asarray(flux_true * np.expm1(-depth_error * telluric) + level * airglow * rng.standard_normal(N_WAVE))
+
+
 def observe(
     rng: np.random.Generator, flux_true: FloatArray, redshift: float, calibration: FloatArray
 ) -> ObservedSpectrum:
@@ -157,7 +205,7 @@ def observe(
     """
     exposure = 10.0 ** (0.10 * rng.standard_normal())
     sigma = noise_sigma(flux_true, redshift, exposure)
-    noisy = flux_true + sigma * rng.standard_normal(N_WAVE)
+    noisy = flux_true + sigma * rng.standard_normal(N_WAVE) + draw_sky_residual(rng, flux_true, redshift)
     is_good = has_data(redshift) & (rng.random(N_WAVE) >= _BAD_FRACTION)
     # Errors of the calibration scale signal and noise alike, and nobody knows of them.
     flux = np.where(is_good, noisy * calibration, 0.0)

@@ -10,11 +10,16 @@ from numpy.typing import ArrayLike
 from galspec.simulation.basis import Basis, FloatArray
 from galspec.simulation.physical import AgnClass, GalaxyClass, Physical
 
-REDSHIFT_LIMITS: Final = (0.02, 0.25)
+REDSHIFT_LIMITS: Final = (0.005, 0.25)
 #: SDSS main galaxy sample (Strauss et al. 2002): r, and mean surface brightness within the half-light radius.
 R_FAINT: Final = 17.77
-R_BRIGHT: Final = 13.8
+#: SDSS itself saturates near 14.5; users bring galaxies of the NGC catalogue, so these are in the training range too.
+R_BRIGHT: Final = 10.5
 MU50_FAINT: Final = 24.5
+#: Share of the draws that come from a sample limited at `_R_NEARBY` instead: near and bright galaxies are a
+#: thousandth of a magnitude-limited sample, too few to learn from. Ten times more is a choice, not a measurement.
+_NEARBY_SHARE: Final = 0.06
+_R_NEARBY: Final = 14.5
 
 #: Candidates are drawn this much deeper than the limit, so that scatter in M/L does not bite; half survive.
 _MARGIN_MAG: Final = 0.45
@@ -83,22 +88,22 @@ def stellar_log_z(log_mass: float) -> float:
     return float(np.interp(log_mass, _GALLAZZI[0], _GALLAZZI[1]))
 
 
-def _limiting_redshift(basis: Basis, log_mass: FloatArray, mass_to_light: float) -> FloatArray:
+def _limiting_redshift(basis: Basis, log_mass: FloatArray, mass_to_light: float, r_faint: float) -> FloatArray:
     redshift, distance = basis.cosmology[0], basis.cosmology[1]
     is_used = (redshift >= REDSHIFT_LIMITS[0]) & (redshift <= REDSHIFT_LIMITS[1] + 1e-9)
     # Distance modulus plus a mean K correction of 1 mag per unit redshift.
     dimming = 5.0 * np.log10(distance[is_used] * 1e5) + redshift[is_used]
     absolute = _SUN_R_AB - 2.5 * (log_mass - np.log10(mass_to_light))
-    return np.asarray(np.interp(R_FAINT + _MARGIN_MAG - absolute, dimming, redshift[is_used]))
+    return np.asarray(np.interp(r_faint + _MARGIN_MAG - absolute, dimming, redshift[is_used]))
 
 
 @functools.lru_cache(maxsize=4)
-def _mass_cdf(basis: Basis) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _mass_cdf(basis: Basis, r_faint: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the cumulative distribution over (type, mass), shape (2 * 351,), and zmax and volume by both."""
     fraction = quiescent_fraction(_LOG_MASS_GRID)
     weights, limits = [], []
     for share, name in ((1.0 - fraction, "SF"), (fraction, "Q")):
-        limit = _limiting_redshift(basis, _LOG_MASS_GRID, _MASS_TO_LIGHT[name])
+        limit = _limiting_redshift(basis, _LOG_MASS_GRID, _MASS_TO_LIGHT[name], r_faint)
         volume = np.interp(limit, basis.cosmology[0], basis.cosmology[3])
         volume -= np.interp(REDSHIFT_LIMITS[0], basis.cosmology[0], basis.cosmology[3])
         weights.append(mass_function(_LOG_MASS_GRID) * share * volume)
@@ -108,7 +113,7 @@ def _mass_cdf(basis: Basis) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _draw_type_mass_redshift(rng: np.random.Generator, basis: Basis) -> tuple[bool, float, float]:
-    cumulative, limits, masses = _mass_cdf(basis)
+    cumulative, limits, masses = _mass_cdf(basis, _R_NEARBY if rng.random() < _NEARBY_SHARE else R_FAINT)
     index = min(int(np.searchsorted(cumulative, rng.random())), len(cumulative) - 1)
     step = _LOG_MASS_GRID[1] - _LOG_MASS_GRID[0]
     log_mass = float(masses[index] + step * (rng.random() - 0.5))

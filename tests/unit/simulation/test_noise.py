@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from galspec.core.lines import SKY_LINES
 from galspec.core.wavelength import N_WAVE, wave_grid
-from galspec.simulation.noise import draw_calibration, has_data, noise_sigma, observe
+from galspec.simulation.noise import draw_calibration, draw_sky_residual, has_data, noise_sigma, observe
 
 FLAT = np.full(N_WAVE, 15.0)
 ONES = np.ones(N_WAVE)
@@ -23,10 +24,22 @@ def test_no_redshift_fills_the_grid() -> None:
 
 def test_noise_has_the_stated_variance(rng) -> None:
     observed = [observe(rng, FLAT, 0.1, ONES) for _ in range(150)]
-    pulls = [((one.flux - FLAT) * np.sqrt(one.ivar))[one.ivar > 0] for one in observed]
-    joined = np.concatenate(pulls)
+    clean = wave_grid() * 1.1 < 6800.0  # beyond lie airglow and telluric bands
+    clean &= (np.abs(wave_grid()[:, None] * 1.1 - [line.wave_vac for line in SKY_LINES]) > 12.0).all(axis=1)
+    joined = np.concatenate([((one.flux - FLAT) * np.sqrt(one.ivar))[(one.ivar > 0) & clean] for one in observed])
     assert joined.mean() == pytest.approx(0.0, abs=0.02)
     assert joined.std() == pytest.approx(1.0, abs=0.02)
+
+
+def test_airglow_and_telluric_bands_leave_more_than_the_errors_say(rng) -> None:
+    observed = wave_grid() * 1.1
+    residual = np.stack([draw_sky_residual(rng, FLAT, 0.1) for _ in range(300)])
+    assert not residual[:, (observed < 5500.0)].any(axis=0).all()
+    a_band = (observed > 7600.0) & (observed < 7690.0)
+    assert 0.02 < (residual[:, a_band] / FLAT[a_band]).std() < 0.15
+    airglow = (observed > 8800.0) & (observed < 8900.0)
+    blank = (observed > 6000.0) & (observed < 6250.0)
+    assert residual[:, airglow].std() > 5 * residual[:, blank].std()
 
 
 def test_masked_pixels_are_zero_in_both(rng) -> None:

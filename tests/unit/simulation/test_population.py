@@ -99,7 +99,7 @@ def test_velocity_dispersion_rises_with_mass_and_bulge(rng) -> None:
 
 @pytest.mark.parametrize(
     ("mag_r", "radius", "is_in"),
-    [(17.0, 3.0, True), (17.8, 3.0, False), (13.5, 3.0, False), (17.7, 12.0, False)],
+    [(17.0, 3.0, True), (17.8, 3.0, False), (10.3, 3.0, False), (17.7, 12.0, False)],
 )
 def test_selection_of_strauss_2002(mag_r, radius, is_in) -> None:
     assert passes_selection(mag_r, radius) is is_in
