@@ -142,6 +142,19 @@ class Survey:
         ivar = _read_rows(self._spectra["ivar"], rows).astype(np.float32, copy=False)
         return flux, ivar
 
+    def true_spectra_block(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the noise-free flux of several rows, (n, 1000), float32.
+
+        Raises
+        ------
+        SurveyError
+            If the survey is not a simulated one.
+        """
+        if "flux_true" not in self._spectra:
+            raise SurveyError(f"survey {self.name!r} has no noise-free spectra; only simulated surveys know them.")
+        rows = np.asarray(rows, dtype=np.int64)
+        return _read_rows(self._spectra["flux_true"], rows).astype(np.float32, copy=False)
+
     def thumbnail(self, galaxy: str | int) -> bytes | None:
         """Return the stored 64-pixel WebP thumbnail, or None if the survey ships none."""
         if self._thumbnails is None:
