@@ -15,6 +15,8 @@ VERBS: Final = {
     "predict": ("galspec.cli.predict", "predict spectra from FITS images or for a whole survey"),
     "report": ("galspec.cli.report", "print stored results"),
     "demo": ("galspec.cli.demo", "cut the embedded demo survey out of a simulated survey"),
+    "realism": ("galspec.cli.realism", "measure how far a simulated survey is from real files"),
+    "learnability": ("galspec.cli.learnability", "measure how hard a survey is: trees on photometry, and the network"),
     "app": ("galspec.cli.app", "open the app in a browser"),
     "gpu-queue": ("galspec.cli.gpu_queue", "train a queue of models on a lent GPU machine"),
 }

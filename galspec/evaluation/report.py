@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from galspec.core.errors import ConfigError
 from galspec.core.home import home_dir, shipped_weights_dir
+from galspec.evaluation.learnability import report_learnability
+from galspec.evaluation.realism import report_realism
 from galspec.models.bundle import read_bundle_info
 
 
@@ -34,7 +36,12 @@ def report_bench() -> dict[str, Any]:
     return newest
 
 
-REPORTS: Final[dict[str, Callable[[], dict[str, Any]]]] = {"models": report_models, "bench": report_bench}
+REPORTS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
+    "models": report_models,
+    "bench": report_bench,
+    "learnability": report_learnability,
+    "realism": report_realism,
+}
 
 
 def make_report(name: str) -> dict[str, Any]:

@@ -231,15 +231,34 @@ class PredictorBundle:
         ShapeError
             If ``images`` is not (N, 5, H, W).
         """
+        return self._apply(self.network, images, len(self.decoder.latent_mean))
+
+    @torch.inference_mode()
+    def features(self, images: ArrayLike) -> Floats32:
+        """Return what the last, linear layer reads: the pooled features of images as `predict_latents`.
+
+        Returns
+        -------
+        ndarray, shape (N, F), float32
+            F = 512 for the 18-layer networks.
+
+        Raises
+        ------
+        ShapeError
+            If ``images`` is not (N, 5, H, W).
+        """
+        layers = list(self.network.children())
+        return self._apply(nn.Sequential(*layers[:-1]), images, int(layers[-1].in_features))
+
+    def _apply(self, network: nn.Module, images: ArrayLike, n_out: int) -> Floats32:
         images = np.asarray(images, dtype=np.float32)
         if images.ndim != 4 or images.shape[1] != N_BANDS:
             raise ShapeError(f"expected images of shape (N, {N_BANDS}, H, W), got {images.shape}")
         blocks = []
         for start in range(0, len(images), _BATCH_IMAGES):
             scaled = torch.from_numpy(self.image_scaler.apply(images[start : start + _BATCH_IMAGES]))
-            blocks.append(self.network(scaled.contiguous(memory_format=torch.channels_last)))
-        n_latent = len(self.decoder.latent_mean)
-        return np.asarray(torch.cat(blocks).numpy(), np.float32) if blocks else np.empty((0, n_latent), np.float32)
+            blocks.append(network(scaled.contiguous(memory_format=torch.channels_last)))
+        return np.asarray(torch.cat(blocks).numpy(), np.float32) if blocks else np.empty((0, n_out), np.float32)
 
     def decode(self, latent_std: ArrayLike) -> Floats32:
         """Decode standardised latents (N, D) into flux / median(4200-6700 A), (N, 1000)."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from galspec.core.errors import SurveyError
 from galspec.core.wavelength import N_WAVE
+from galspec.simulation.galaxy import RECIPE_VERSION
 from galspec.simulation.render import render_row
 from galspec.store import layout
 from galspec.store.images import from_stored, to_stored
@@ -118,8 +119,15 @@ class Survey:
         Raises
         ------
         SurveyError
-            If the survey has neither images nor the parameters to render them.
+            If the survey has neither images nor the parameters to render them, or another recipe's.
         """
+        recipe = self.metadata.get("settings", {}).get("recipe_version", RECIPE_VERSION)
+        if recipe != RECIPE_VERSION:
+            raise SurveyError(
+                f"survey {self.name!r} was made by version {recipe} of the simulation's recipe, and this galspec "
+                f"renders version {RECIPE_VERSION}: its images would be others than those it was made with. Its "
+                "spectra can be read; for images simulate it again with `python -m galspec simulate`."
+            )
         if not any(name.startswith("c_") for name in self._parquet.schema_arrow.names):
             raise SurveyError(f"survey {self.name!r} has no {layout.IMAGES} and no parameters to render images from.")
         return dict(self._render_table.slice(row, 1).to_pylist()[0])

@@ -131,6 +131,14 @@ def test_demo_galaxies_have_everything_a_page_needs():
         assert survey.thumbnail(row)[:4] == b"RIFF"
 
 
+def test_a_survey_of_another_recipe_is_not_rendered_as_if_it_were_this_one():
+    survey = open_survey(demo_survey_dir())
+    survey.metadata = {**survey.metadata, "settings": {"recipe_version": 0}}
+    with pytest.raises(SurveyError, match=r"version 0 of the simulation's recipe.*galspec simulate"):
+        survey.cutout(0)
+    assert survey.spectrum(0).flux.shape == (1000,)
+
+
 def test_a_demo_is_cut_out_with_ids_splits_and_pixels(tmp_path):
     parent = open_survey(demo_survey_dir())
     make_demo(parent, tmp_path / "demo", n_galaxies=6)

@@ -1,0 +1,455 @@
+"""How hard a survey is: what trees on colours and on aperture photometry can tell of the latents, and the network.
+
+A simulation is too easy if four colours give the spectrum away, and too hard if no image can tell it; the network has
+something to learn between the two. Everything is fitted on the train split and measured on the valid split, so that
+the ledger may be looked at as often as the simulation changes, and the test split stays unseen.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galspec import __version__
+from galspec.core.bands import BANDS, N_BANDS, NJY_PER_COUNT_ZP25, PIXEL_SCALE_ARCSEC
+from galspec.core.errors import ConfigError, ShapeError, SurveyError
+from galspec.core.files import write_json
+from galspec.core.home import REPOSITORY_DIR
+from galspec.inference.predict import MAX_LATENT
+from galspec.models.bundle import PredictorBundle, VaeBundle
+from galspec.preprocess.photometry import aperture_photometry
+from galspec.store.images import from_stored
+from galspec.store.survey import Survey
+from galspec.training.data import ImageArray
+from galspec.training.targets import encode_targets
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+#: Outer radii of the annuli, arcsec; the first is the aperture of an SDSS fibre.
+ANNULI_ARCSEC: Final = (1.5, 3.0, 6.0, 12.0)
+#: An annulus of which less than this share has data is not measured.
+MIN_COVERAGE: Final = 0.5
+N_BOOTSTRAP: Final = 1000
+#: One standard deviation either way.
+_INTERVAL_PERCENT: Final = (16.0, 84.0)
+#: Typical noise of a pixel of PS1 stacks in g r i z y, counts/s at zero point 25: where magnitudes turn linear.
+_SKY_COUNTS: Final = (0.085, 0.10, 0.12, 0.25, 0.70)
+_R: Final = BANDS.index("r")
+_MAG_PER_E: Final = 2.5 / np.log(10.0)
+_BLOCK: Final = 64
+_FORMAT: Final = "galspec-learnability"
+_VERSION: Final = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnabilitySettings:
+    """Sizes and seeds of one measurement.
+
+    Parameters
+    ----------
+    n_train, n_valid : int
+        The first so many galaxies of the train and of the valid split that have targets.
+    seed : int
+        Of the trees and of the bootstrap.
+    """
+
+    n_train: int = 6000
+    n_valid: int = 1500
+    seed: int = 12345
+
+    def __post_init__(self) -> None:
+        if self.n_train < 50 or self.n_valid < 10:
+            raise ConfigError(
+                f"--n-train is {self.n_train} and --n-valid is {self.n_valid}, but trees need at least 50 galaxies to "
+                "learn from and 10 to be judged on."
+            )
+        if self.seed < 0:
+            raise ConfigError(f"--seed is {self.seed}, but must not be negative.")
+
+
+def ledger_path() -> Path:
+    """Return where the ledger of the project lies."""
+    return REPOSITORY_DIR / "docs" / "results" / "learnability.json"
+
+
+def colour_features(catalog: pd.DataFrame) -> Floats:
+    """Return g-r, r-i, i-z, z-y and r of whole galaxies, from the catalogue's total magnitudes.
+
+    Parameters
+    ----------
+    catalog : DataFrame
+        With columns mag_g ... mag_y, AB mag; not corrected for the Milky Way's dust. Those of a simulated survey
+        have no pixel noise: what they tell is a little more than any photometry of its images can.
+
+    Returns
+    -------
+    ndarray, shape (N, 5), float64
+
+    Raises
+    ------
+    SurveyError
+        If the catalogue lacks a magnitude.
+    """
+    names = [f"mag_{band}" for band in BANDS]
+    missing = [name for name in names if name not in catalog]
+    if missing:
+        raise SurveyError(f"the catalogue has no column {', '.join(missing)}; colours need all of {', '.join(names)}.")
+    magnitudes = catalog[names].to_numpy(np.float64)
+    return np.column_stack([magnitudes[:, :-1] - magnitudes[:, 1:], magnitudes[:, _R]])
+
+
+def annulus_fluxes(images: NDArray[np.floating]) -> Floats:
+    """Measure the flux in four annuli around the middle of cutouts.
+
+    Parameters
+    ----------
+    images : ndarray, shape (..., 5, 224, 224)
+        nJy per pixel; NaN = no data.
+
+    Returns
+    -------
+    ndarray, shape (..., 5, 4), float64
+        nJy inside 0-1.5, 1.5-3, 3-6 and 6-12 arcsec. An annulus with holes is scaled up to its whole area by the
+        mean of its pixels with data, and NaN if less than half of it has data.
+
+    Raises
+    ------
+    ShapeError
+        If ``images`` is not (..., 5, rows, columns).
+    ImageError
+        If a circle of 12 arcsec does not fit into the image.
+    """
+    images = np.asarray(images)
+    if images.ndim < 3 or images.shape[-3] != N_BANDS:
+        raise ShapeError(f"annuli are measured on cutouts (..., {N_BANDS}, rows, columns), got {images.shape}.")
+    centre = ((images.shape[-1] - 1) / 2, (images.shape[-2] - 1) / 2)
+    has_data = np.isfinite(images)
+    flux = _rings(np.where(has_data, images, 0.0), centre)
+    if has_data.all():
+        return flux
+    # The share of each annulus with data, from the same photometry of a map that is 1 where there are data.
+    share = _rings(has_data.astype(np.float64), centre) / _ring_areas()
+    return np.where(share >= MIN_COVERAGE, flux / np.maximum(share, MIN_COVERAGE), np.nan)
+
+
+def _rings(images: NDArray[np.floating], centre: tuple[float, float]) -> Floats:
+    inside = np.stack([aperture_photometry(images, radius, centre) for radius in ANNULI_ARCSEC], axis=-1)
+    return np.diff(inside, axis=-1, prepend=0.0)
+
+
+def _ring_areas() -> Floats:
+    """Return the areas of the annuli in pixels, shape (4,)."""
+    radii = np.array([0.0, *ANNULI_ARCSEC]) / PIXEL_SCALE_ARCSEC
+    return np.asarray(np.pi * np.diff(radii**2))
+
+
+def annulus_features(fluxes: Floats) -> Floats:
+    """Turn annulus fluxes into colours g-r, r-i, i-z, z-y and an r magnitude for each annulus.
+
+    Parameters
+    ----------
+    fluxes : ndarray, shape (N, 5, 4)
+        nJy; may be negative where there is only sky, NaN where there are no data.
+
+    Returns
+    -------
+    ndarray, shape (N, 20), float64
+        Asinh magnitudes (Lupton, Gunn & Szalay 1999), softened at the sky noise of each annulus; their differences
+        are colours where the galaxy is bright, and go to a constant where it is not. NaN where there are no data.
+    """
+    # A tree splits on one feature at a time: it cannot form the colours of two magnitudes by itself.
+    softening = np.asarray(_SKY_COUNTS)[:, None] * NJY_PER_COUNT_ZP25 * np.sqrt(_ring_areas())
+    magnitudes = -_MAG_PER_E * (np.arcsinh(fluxes / (2.0 * softening)) + np.log(softening))
+    colours = magnitudes[:, :-1] - magnitudes[:, 1:]
+    return np.concatenate([colours, magnitudes[:, _R : _R + 1]], axis=1).reshape(len(fluxes), -1)
+
+
+def tree_errors(
+    train_features: Floats, train_targets: Floats, valid_features: Floats, valid_targets: Floats, seed: int
+) -> Floats:
+    """Fit gradient-boosted trees to each target; return their squared errors.
+
+    Parameters
+    ----------
+    train_features, valid_features : ndarray, shape (N, F) and (M, F)
+        NaN = not measured.
+    train_targets, valid_targets : ndarray, shape (N, D) and (M, D)
+        Standardised latents.
+    seed : int
+        Decides which tenth of the train galaxies stops the growth.
+
+    Returns
+    -------
+    ndarray, shape (M, D), float64
+        Squared errors on the valid galaxies.
+
+    Raises
+    ------
+    ShapeError
+        If features and targets do not match.
+    """
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    shapes = [array.shape for array in (train_features, train_targets, valid_features, valid_targets)]
+    is_matched = shapes[0][0] == shapes[1][0] and shapes[2][0] == shapes[3][0]
+    if not is_matched or shapes[0][1:] != shapes[2][1:] or shapes[1][1:] != shapes[3][1:]:
+        raise ShapeError(f"features and targets of train and valid galaxies do not match: shapes {shapes}.")
+    predicted = np.empty(valid_targets.shape)
+    for latent in range(train_targets.shape[1]):
+        trees = HistGradientBoostingRegressor(
+            max_iter=500,
+            learning_rate=0.06,
+            max_leaf_nodes=15,
+            l2_regularization=1.0,
+            early_stopping=True,
+            random_state=seed,
+        )
+        trees.fit(train_features, train_targets[:, latent])
+        predicted[:, latent] = trees.predict(valid_features)
+    return np.asarray((predicted - valid_targets) ** 2)
+
+
+def summarise_errors(squared: Floats, is_usual: NDArray[np.bool_], seed: int) -> dict[str, Any]:
+    """Return the mean squared errors with 68 % intervals from bootstrapped galaxies.
+
+    Parameters
+    ----------
+    squared : ndarray, shape (N, D)
+        Squared errors by galaxy and latent.
+    is_usual : ndarray, shape (N,), bool
+        Galaxies without an outlying latent: one at 20 deviations counts as much as 400 others in a mean of squares.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        ``mse``, ``mse_interval`` (low, high), ``mse_per_latent``, ``mse_per_latent_interval``, ``n``; ``mse_usual``
+        of the usual galaxies alone, None if there are none.
+    """
+    n = len(squared)
+    # How often each galaxy is drawn is all that a resampling is: one matrix product makes all means.
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=N_BOOTSTRAP)
+    means = counts @ squared / n
+    low, high = np.percentile(means, _INTERVAL_PERCENT, axis=0)
+    return {
+        "mse": round(float(squared.mean()), 4),
+        "mse_interval": np.percentile(means.mean(axis=1), _INTERVAL_PERCENT).round(4).tolist(),
+        "mse_per_latent": squared.mean(axis=0).round(4).tolist(),
+        "mse_per_latent_interval": np.column_stack([low, high]).round(4).tolist(),
+        "mse_usual": round(float(squared[is_usual].mean()), 4) if is_usual.any() else None,
+        "n": n,
+    }
+
+
+def measure_learnability(
+    survey: Survey,
+    vae: VaeBundle,
+    settings: LearnabilitySettings,
+    images: ImageArray,
+    predictor: PredictorBundle | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Measure how well colours, photometry and the network predict the latents of a survey.
+
+    Parameters
+    ----------
+    survey : Survey
+    vae : VaeBundle
+        Encodes the observed spectra into the targets.
+    settings : LearnabilitySettings
+    images : ImageArray
+        Stored images of the survey's galaxies, or of its first ones.
+    predictor : PredictorBundle, optional
+        A network of the same VAE. If it was trained on another survey, the scores stored with it are quoted.
+    progress : callable, optional
+        Called with the number of galaxies measured.
+
+    Returns
+    -------
+    dict
+        One stage of the ledger: provenance, and under ``results`` the errors of ``train_mean``, ``colours``,
+        ``annuli`` and ``network``.
+
+    Raises
+    ------
+    ConfigError
+        If the survey has too few galaxies with targets, or the network is of another survey and has no scores.
+    SurveyError
+        If its catalogue lacks magnitudes.
+    """
+    seed = settings.seed
+    on_this_survey = predictor is not None and _was_trained_on(predictor, survey)
+    if predictor is not None and not on_this_survey:
+        _require_scores(predictor, survey)
+    latents = encode_targets(vae, survey.spectra_block, images.shape[0]).astype(np.float64)
+    train = _first_rows(survey, latents, "train", settings.n_train)
+    valid = _first_rows(survey, latents, "valid", settings.n_valid)
+    colours = colour_features(survey.catalog)
+    annuli, predicted = _measure_images(
+        images, np.concatenate([train, valid]), len(train), predictor if on_this_survey else None, progress
+    )
+    truth = latents[valid]
+    errors = {
+        "train_mean": (latents[train].mean(axis=0) - truth) ** 2,
+        "colours": tree_errors(colours[train], latents[train], colours[valid], truth, seed),
+        "annuli": tree_errors(annuli[: len(train)], latents[train], annuli[len(train) :], truth, seed),
+    }
+    if len(predicted):
+        errors["network"] = (predicted - truth) ** 2
+    is_usual = np.asarray(np.abs(truth).max(axis=1) <= MAX_LATENT)
+    results = {name: summarise_errors(squared, is_usual, seed) for name, squared in errors.items()}
+    if predictor is not None:
+        results["network"] = _network_row(predictor, results.get("network"))
+    return {
+        "survey": _describe(survey),
+        "vae_sha256": vae.sha256,
+        "galspec": __version__,
+        "n_train": len(train),
+        "n_valid": len(valid),
+        "n_valid_usual": int(is_usual.sum()),
+        "seed": seed,
+        "n_bootstrap": N_BOOTSTRAP,
+        "results": results,
+    }
+
+
+def _first_rows(survey: Survey, latents: Floats, split: str, n: int) -> Rows:
+    rows = survey.rows_in_split(split)
+    rows = rows[rows < len(latents)]
+    rows = rows[np.isfinite(latents[rows]).all(axis=1)]
+    if len(rows) < n:
+        raise ConfigError(
+            f"survey {survey.name!r} has {len(rows)} usable galaxies in its {split} split, but --n-{split} is {n}; "
+            "use a smaller number or a larger survey."
+        )
+    return np.asarray(rows[:n])
+
+
+def _was_trained_on(predictor: PredictorBundle, survey: Survey) -> bool:
+    return bool(predictor.info["training_survey"].get("data_hash") == survey.data_hash)
+
+
+def _require_scores(predictor: PredictorBundle, survey: Survey) -> None:
+    if not {"valid_mse", "valid_mse_per_latent"} <= predictor.info["scores"].keys():
+        raise ConfigError(
+            f"network {predictor.info['name']!r} was not trained on survey {survey.name!r}, and its bundle stores no "
+            "valid scores to quote; name another with --run-or-bundle, or use --no-network."
+        )
+
+
+def _blocks(rows: Rows) -> Iterator[Rows]:
+    for first in range(0, len(rows), _BLOCK):
+        yield rows[first : first + _BLOCK]
+
+
+def _measure_images(
+    images: ImageArray,
+    rows: Rows,
+    n_train: int,
+    predictor: PredictorBundle | None,
+    progress: Callable[[int], None] | None,
+) -> tuple[Floats, Floats]:
+    """Return annulus features of all rows and the network's latents of the valid ones, each image made once."""
+    features, predicted, done = [], [], 0
+    # Train and valid rows apart: a block is either shown to the network or not.
+    for is_valid, part in ((False, rows[:n_train]), (True, rows[n_train:])):
+        for block in _blocks(part):
+            flux = from_stored(np.asarray(images[block]))
+            features.append(annulus_features(annulus_fluxes(flux)))
+            if is_valid and predictor is not None:
+                predicted.append(predictor.predict_latents(flux).astype(np.float64))
+            done += len(block)
+            if progress is not None:
+                progress(done)
+    return np.concatenate(features), np.concatenate(predicted) if predicted else np.empty((0, 0))
+
+
+def _network_row(predictor: PredictorBundle, measured: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the network's errors: measured on the same galaxies, or as stored when it was trained."""
+    info, scores = predictor.info, predictor.info["scores"]
+    row = {
+        "name": info["name"],
+        "sha256": predictor.sha256,
+        "trained_on": info["training_survey"]["name"],
+        "n_train": info["recipe"].get("n_train"),
+        "n_passes": scores.get("passes"),
+    }
+    if measured is not None:
+        return {**row, "galaxies": "the same", **measured}
+    stored = {"mse": scores["valid_mse"], "mse_per_latent": scores["valid_mse_per_latent"]}
+    return {**row, "galaxies": "the valid split of its own survey", **stored, "n": scores.get("valid_n")}
+
+
+def _describe(survey: Survey) -> dict[str, Any]:
+    settings = survey.metadata.get("settings", {})
+    keys = ("n_galaxies", "seed", "recipe_version", "calibration_scatter")
+    return {
+        "name": survey.name,
+        "source": survey.source,
+        "data_hash": survey.data_hash,
+        **{key: settings.get(key) for key in keys},
+    }
+
+
+def read_ledger(path: Path) -> dict[str, Any]:
+    """Read a ledger.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or the file is not one.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"there is no ledger {path}; make it with `python -m galspec learnability --survey DIR --label TEXT`."
+        )
+    try:
+        ledger = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid JSON ({error}); restore it or choose another --out.") from None
+    if not isinstance(ledger, dict) or (ledger.get("format"), ledger.get("version")) != (_FORMAT, _VERSION):
+        raise ConfigError(f"{path} is no ledger of learnability, version {_VERSION}; choose another --out.")
+    return ledger
+
+
+def record_stage(path: Path, label: str, stage: dict[str, Any]) -> None:
+    """Add a stage to a ledger, or replace the one of the same label in its place.
+
+    Raises
+    ------
+    ConfigError
+        If the file exists and is not a ledger.
+    """
+    empty: dict[str, Any] = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "measure": "mean squared error of standardised latents on the valid split; intervals hold 68 %; "
+        f"usual galaxies have no latent beyond {MAX_LATENT:.0f} deviations",
+        "stages": [],
+    }
+    ledger = read_ledger(path) if path.exists() else empty
+    entry = {"label": label, **stage}
+    labels = [old["label"] for old in ledger["stages"]]
+    if label in labels:
+        ledger["stages"][labels.index(label)] = entry
+    else:
+        ledger["stages"].append(entry)
+    write_json(path, ledger)
+
+
+def report_learnability() -> dict[str, Any]:
+    """Return the stored ledger of the project.
+
+    Raises
+    ------
+    ConfigError
+        If there is none yet.
+    """
+    return read_ledger(ledger_path())
