@@ -11,7 +11,7 @@ sys.path.insert(0, str(REPOSITORY_DIR))
 from benchmarks.browser import INSTALL_CHROMIUM, browser_page, chromium_path, running_app  # noqa: E402
 
 #: A face-on spiral of the demo survey: arms, H II regions and emission lines in one picture.
-GALAXY = "sim1-00002635"
+GALAXY = "sim1-00009921"
 SHOTS = {
     "browse": ("/browse?sort=r", ".gallery img"),
     "galaxy": ("/galaxy?id={galaxy}", ".js-plotly-plot .scatterlayer path.js-line"),

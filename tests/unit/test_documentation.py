@@ -32,6 +32,36 @@ def test_readme_gives_the_stored_scores_of_the_hybrid():
     assert f"{scores['passes']:,} images" in README
 
 
+def test_training_range_holds_the_near_galaxies_users_bring():
+    # NGC 6928: z = 0.0157, r = 12.07 inside the cutout.
+    ranges = json.loads((shipped_weights_dir() / "xresnet18-hybrid" / "model.json").read_text())["training_survey"][
+        "ranges"
+    ]
+    assert ranges["redshift"][0] < 0.0157 < ranges["redshift"][1]
+    assert ranges["mag_r"][0] < 12.07 < ranges["mag_r"][1]
+
+
+def test_docs_give_the_stored_realism():
+    report = json.loads((REPOSITORY_DIR / "docs" / "results" / "realism.json").read_text())
+    text = (REPOSITORY_DIR / "docs" / "simulation.md").read_text()
+    for stage in report["stages"]:
+        ratio = stage["spectra"]["ratio"]
+        assert f"| {stage['label']} | {ratio['residual']:.3f} | {ratio['chi2']:.3f} |" in text, stage["label"]
+    newest = report["stages"][-1]
+    assert all(newest["pass"].values())
+    assert newest["spectra"]["ratio"]["chi2"] <= report["chi2_goal"]
+    assert all(row["inside"] >= 0.9 for row in newest["images"]["noise"]["rms"].values())
+    assert all(row["pass"] for row in newest["images"]["noise"]["correlation"].values())
+
+
+def test_docs_give_the_stored_learnability():
+    ledger = json.loads((REPOSITORY_DIR / "docs" / "results" / "learnability.json").read_text())
+    text = (REPOSITORY_DIR / "docs" / "simulation.md").read_text()
+    for stage in ledger["stages"]:
+        for name in ("colours", "annuli", "network"):
+            assert f"{stage['results'][name]['mse']:.3f}" in text, (stage["label"], name)
+
+
 def test_readme_gives_the_stored_results_on_real_files():
     result = json.loads((REPOSITORY_DIR / "docs" / "results" / "real_files.json").read_text())
     medians = result["median_of_usual"]

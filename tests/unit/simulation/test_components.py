@@ -8,8 +8,10 @@ from galspec.simulation.components import (
     COMPONENTS,
     ComponentSpectra,
     Dust,
+    _apply_abundances,
     broaden,
     build_components,
+    draw_alpha_enhancement,
     draw_dust,
     transmission,
 )
@@ -82,6 +84,52 @@ def test_inclined_and_massive_disks_are_dustier(rng) -> None:
     assert median(10.5, 0.2) > 1.5 * median(10.5, 1.0)
     assert median(11.0, 0.7) > 1.5 * median(9.5, 0.7)
     assert median(10.5, 0.7, "Q") < 0.15
+
+
+def test_dusty_galaxies_have_shallower_attenuation(rng) -> None:
+    physical = Physical(10.5, 0.08, "SF", 0.5, "none", 1.5, False)
+    drawn = [draw_dust(rng, physical, 0.6) for _ in range(500)]
+    amount, slope = np.array([(one.a_v_ism, one.slope) for one in drawn]).T
+    assert np.corrcoef(np.log(amount + 0.01), slope)[0, 1] < -0.4
+    assert slope.min() >= 0.4
+    assert slope.max() <= 1.6
+
+
+def test_a_shallow_slope_reddens_less(synthetic_basis) -> None:
+    shallow, steep = (build(synthetic_basis, dust=Dust(1.0, 0.6, 0.7, slope)) for slope in (0.5, 1.4))
+    blue, red = (np.abs(WAVE - 3900) < 40), (np.abs(WAVE - 7500) < 40)
+    disk = COMPONENT_INDEX["disk_old"]
+    colours = [float(one.luminosity[disk, blue].mean() / one.luminosity[disk, red].mean()) for one in (shallow, steep)]
+    assert colours[1] < colours[0]
+
+
+def test_alpha_enhancement_rises_with_mass_and_deepens_mg_b(synthetic_basis, rng) -> None:
+    low, high = (np.mean([draw_alpha_enhancement(rng, mass) for _ in range(300)]) for mass in (9.5, 11.3))
+    assert high > low + 0.15
+    spectra = np.ones((7, N_FINE), np.float32)
+    feature = np.exp(-0.5 * ((WAVE - 5176.0) / 12.0) ** 2)
+    iron = np.exp(-0.5 * ((WAVE - 5270.0) / 8.0) ** 2)
+    spectra *= (1.0 - 0.3 * feature - 0.2 * iron).astype(np.float32)
+    before = spectra.copy()
+    _apply_abundances(spectra, 0.3)
+    old, young = COMPONENT_INDEX["bulge"], COMPONENT_INDEX["disk_young"]
+    np.testing.assert_array_equal(spectra[young], before[young])
+    at_mg, at_fe = np.argmin(np.abs(WAVE - 5176.0)), np.argmin(np.abs(WAVE - 5270.0))
+    assert spectra[old, at_mg] < before[old, at_mg] - 0.02
+    assert spectra[old, at_fe] > before[old, at_fe] + 0.02
+    far = np.abs(WAVE - 6500.0) < 200
+    np.testing.assert_allclose(spectra[old, far], before[old, far], rtol=1e-3)
+
+
+def test_interstellar_sodium_follows_the_dust(synthetic_basis) -> None:
+    disk = COMPONENT_INDEX["disk_old"]
+    sodium, beside = (np.abs(WAVE - 5893.0) < 4), (np.abs(WAVE - 5940.0) < 10)
+
+    def depth(a_v: float) -> float:
+        spectra = [build(synthetic_basis, dust=Dust(a_v, 0.5, a_v), seed=seed).luminosity[disk] for seed in range(8)]
+        return float(np.median([one[beside].mean() / one[sodium].mean() for one in spectra]))
+
+    assert depth(1.5) > depth(0.0) + 0.05
 
 
 def test_line_table_is_complete_and_vacuum() -> None:

@@ -41,6 +41,13 @@ def test_population_stays_in_the_tables(drawn) -> None:
     assert all(8.3 < one.log_mass < 12.0 and 0.0 <= one.early <= 1.0 for one in drawn)
 
 
+def test_near_galaxies_are_common_enough_to_learn_from(drawn) -> None:
+    # NGC 6928 lies at z = 0.0157; a magnitude-limited survey alone would have a handful of such galaxies.
+    redshift = np.array([one.redshift for one in drawn])
+    assert 0.01 < np.mean(redshift < 0.02) < 0.12
+    assert redshift.min() >= 0.005
+
+
 def test_class_fractions_before_selection(drawn) -> None:
     share = {name: np.mean([one.galaxy_class == name for one in drawn]) for name in ("SF", "GV", "Q", "PSB")}
     assert 0.3 < share["SF"] < 0.6
