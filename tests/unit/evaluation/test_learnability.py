@@ -12,16 +12,18 @@ from galspec.core.bands import BANDS, CUTOUT_SHAPE, PIXEL_SCALE_ARCSEC
 from galspec.core.errors import ConfigError, ImageError, ShapeError, SurveyError
 from galspec.evaluation import learnability
 from galspec.evaluation.learnability import (
-    ANNULI_ARCSEC,
     LearnabilitySettings,
-    annulus_features,
-    annulus_fluxes,
-    colour_features,
     measure_learnability,
     read_ledger,
     record_stage,
     summarise_errors,
     tree_errors,
+)
+from galspec.evaluation.photometric_features import (
+    ANNULI_ARCSEC,
+    annulus_features,
+    annulus_fluxes,
+    colour_features,
 )
 from galspec.models.bundle import load_predictor_bundle, load_vae_bundle
 from galspec.store.survey import open_survey
