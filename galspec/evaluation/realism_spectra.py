@@ -43,7 +43,7 @@ def in_fit_range() -> NDArray[np.bool_]:
 
 
 def near_lines() -> NDArray[np.bool_]:
-    """Return the grid pixels within 15 A of a major emission line, shape (1000,)."""
+    """Return the grid pixels within 15 A of a major line, in emission or absorption, shape (1000,)."""
     wave = wave_grid()
     lines = np.array([line.wave_vac for line in LINES if line.is_major])
     return np.asarray((np.abs(wave[:, None] - lines) < _LINE_HALF_WIDTH).any(axis=1))
@@ -151,7 +151,7 @@ def fit_scores(flux: Floats, ivar: Floats, vectors: Floats) -> dict[str, Floats]
     -------
     dict
         "residual": median |residual| over median flux; "chi2": reduced; "chi2_continuum" and "chi2_lines": mean
-        squared deviation away from and near major emission lines; all shape (N,). "relative": |residual| over
+        squared deviation away from and near major lines; all shape (N,). "relative": |residual| over
         median flux, (N, 1000), NaN without data. "coefficients": (N, K).
     """
     weight = np.where(in_fit_range(), ivar, 0.0)
