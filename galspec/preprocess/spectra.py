@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from galspec.core.errors import ShapeError, SpectrumError
 from galspec.core.wavelength import N_WAVE, NORM_WINDOW, norm_window_mask, wave_edges
 from galspec.preprocess.components import chunks, fit_components, fit_weights, good_pixels, posterior_coefficients
+from galspec.preprocess.quality import MIN_DATA_FRACTION, outlier_pixels, require_enough_data, require_spectra
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -53,6 +54,12 @@ def spectrum_norms(flux: ArrayLike, ivar: ArrayLike) -> Floats:
     lower, upper = np.maximum(n_good - 1, 0) // 2, n_good // 2
     norm = 0.5 * (inside[rows, lower] + inside[rows, np.minimum(upper, inside.shape[1] - 1)])
     return np.where((n_good > 0) & (norm > 0) & np.isfinite(norm), norm, np.nan)
+
+
+def is_encodable(flux: ArrayLike, ivar: ArrayLike) -> NDArray[np.bool_]:
+    """Return True (N,) for spectra that can be normalised and have data in at least 60 % of the pixels."""
+    flux, ivar = _require_block(flux, ivar)
+    return np.asarray(np.isfinite(spectrum_norms(flux, ivar)) & ((ivar > 0).mean(axis=1) >= MIN_DATA_FRACTION))
 
 
 def spectrum_norm(flux: ArrayLike, ivar: ArrayLike) -> float:
@@ -293,11 +300,23 @@ class SpectrumPreprocessor:
             If the arrays are not both (N, 1000).
         """
         flux, ivar = _require_block(flux_norm, ivar_norm)
-        model = self.mean_flux + self.fit_coefficients(flux, ivar) @ self.eigenvectors
-        return np.where(good_pixels(flux, ivar), flux, model).astype(np.float32)
+        return np.where(good_pixels(flux, ivar), flux, self.model(flux, ivar)).astype(np.float32)
+
+    def model(self, flux_norm: NDArray[np.floating], ivar_norm: NDArray[np.floating]) -> Floats:
+        """Return the weighted fit of the components to each spectrum, (N, 1000), float64."""
+        return self.mean_flux + self.fit_coefficients(flux_norm, ivar_norm) @ self.eigenvectors
+
+    def clean(self, flux_norm: NDArray[np.floating], ivar_norm: NDArray[np.floating]) -> Floats32:
+        """Return ivar (N, 1000) with `outlier_pixels` set to 0: cosmic rays and defects that no mask knows of."""
+        flux_norm, ivar_norm = _require_block(flux_norm, ivar_norm)
+        cleaned = ivar_norm.astype(np.float32)
+        for rows in chunks(len(cleaned)):
+            model = self.model(flux_norm[rows], ivar_norm[rows])
+            cleaned[rows][outlier_pixels(flux_norm[rows], ivar_norm[rows], model)] = 0.0
+        return cleaned
 
     def encoder_input(self, flux: ArrayLike, ivar: ArrayLike) -> Floats32:
-        """Normalise, fill and subtract the mean spectrum.
+        """Normalise, take out outlier pixels, fill and subtract the mean spectrum.
 
         Parameters
         ----------
@@ -311,12 +330,20 @@ class SpectrumPreprocessor:
         Raises
         ------
         SpectrumError
-            If a spectrum cannot be normalised; the message names the rows.
+            If a spectrum cannot be normalised, has data in less than 60 % of the pixels, a negative ivar, or a
+            flux that is not finite where ivar > 0; the message names the rows.
         ShapeError
             If the arrays are not both (N, 1000).
         """
+        x, _ = self.encoder_input_and_weights(flux, ivar)
+        return x
+
+    def encoder_input_and_weights(self, flux: ArrayLike, ivar: ArrayLike) -> tuple[Floats32, Floats32]:
+        """Return `encoder_input` and the ivar (N, 1000) in units of the norm with outlier pixels at 0."""
+        require_enough_data(*require_spectra(flux, ivar))
         flux_norm, ivar_norm, _ = normalise_spectra(flux, ivar)
-        return (self.infill(flux_norm, ivar_norm) - self.mean_flux).astype(np.float32)
+        cleaned = self.clean(flux_norm, ivar_norm)
+        return (self.infill(flux_norm, cleaned) - self.mean_flux).astype(np.float32), cleaned
 
     def to_arrays(self) -> dict[str, NDArray[np.floating]]:
         """Return the arrays by name, float64, for a safetensors file."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from galspec.core.errors import SpectrumError
 from galspec.core.wavelength import N_WAVE, REDSHIFT_RANGE, air_to_vacuum
+from galspec.preprocess.quality import near_sky_line
 from galspec.preprocess.spectra import resample_to_grid, spectrum_norm
 from galspec.readers.fits_file import FitsSource, header_number, open_fits, source_name, to_native
 
@@ -182,7 +183,8 @@ def to_rest_grid(spectrum: SdssSpectrum) -> RestSpectrum:
     -----
     Only wavelengths are divided by 1 + z. The flux density keeps its observed value: the factor 1 + z by which a
     rest-frame F_lambda would be larger is one number per galaxy and leaves with the norm, and so aperture
-    magnitudes computed from the stored flux stay what the telescope saw.
+    magnitudes computed from the stored flux stay what the telescope saw. Pixels at the airglow line at 5577 A
+    have no data, as in the simulation, whatever the file's masks say.
     """
     low, high = REDSHIFT_RANGE
     if not low <= spectrum.redshift <= high:
@@ -190,9 +192,8 @@ def to_rest_grid(spectrum: SdssSpectrum) -> RestSpectrum:
             f"{spectrum.name} has redshift {spectrum.redshift:.4f}, and {low:g}-{high:g} is supported, where SDSS sees "
             "the window of the normalisation; check the redshift or leave the object out"
         )
-    flux, ivar = resample_to_grid(
-        spectrum.wave_vac_obs / (1.0 + spectrum.redshift), spectrum.flux, spectrum.ivar, spectrum.mask
-    )
+    mask = spectrum.mask | near_sky_line(spectrum.wave_vac_obs)
+    flux, ivar = resample_to_grid(spectrum.wave_vac_obs / (1.0 + spectrum.redshift), spectrum.flux, spectrum.ivar, mask)
     n_pixels = int((ivar > 0).sum())
     if n_pixels < MIN_PIXELS:
         raise SpectrumError(

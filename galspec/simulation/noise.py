@@ -12,11 +12,11 @@ from scipy.interpolate import CubicSpline
 
 from galspec.core.lines import SKY_LINES
 from galspec.core.wavelength import LOGLAM_STEP, N_WAVE, wave_grid
+from galspec.preprocess.quality import near_sky_line
 from galspec.simulation.basis import Float32Array, FloatArray
 
 #: Observed-frame range of the original SDSS spectrographs, angstrom.
 SDSS_RANGE: Final = (3800.0, 9200.0)
-_SKY_MASK_HALF: Final = 9.0
 _BAD_FRACTION: Final = 0.004
 #: Photons per pixel for 1e-17 erg/s/cm2/A at 6000 A and full throughput; sets the S/N of the survey.
 _PHOTONS: Final = 80.0
@@ -125,8 +125,7 @@ def has_data(redshift: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     wave = wave_grid() * (1.0 + redshift)
     half = 0.5 * LOGLAM_STEP * np.log(10.0) * wave
     is_inside = (wave - half >= SDSS_RANGE[0]) & (wave + half <= SDSS_RANGE[1])
-    sky_line = next(line.wave_vac for line in SKY_LINES if line.name == "sky5577")
-    return np.asarray(is_inside & (np.abs(wave - sky_line) > _SKY_MASK_HALF))
+    return np.asarray(is_inside & ~near_sky_line(wave))
 
 
 def draw_calibration(rng: np.random.Generator, redshift: float, scatter: float) -> FloatArray:
