@@ -13,10 +13,13 @@ VERBS: Final = {
     "simulate": ("galspec.cli.simulate", "make a simulated survey: catalogue, spectra, images"),
     "train": ("galspec.cli.train", "train a VAE or a network on a survey"),
     "predict": ("galspec.cli.predict", "predict spectra from FITS images or for a whole survey"),
+    "measure": ("galspec.cli.measure", "measure emission lines and stellar indices of a survey or of SDSS files"),
+    "continuum": ("galspec.cli.continuum", "build the continuum templates of the measurement"),
     "report": ("galspec.cli.report", "print stored results"),
     "demo": ("galspec.cli.demo", "cut the embedded demo survey out of a simulated survey"),
     "realism": ("galspec.cli.realism", "measure how far a simulated survey is from real files"),
     "learnability": ("galspec.cli.learnability", "measure how hard a survey is: trees on photometry, and the network"),
+    "vae-report": ("galspec.cli.vae_report", "measure what the VAE keeps of a spectrum and what its latents mean"),
     "app": ("galspec.cli.app", "open the app in a browser"),
     "gpu-queue": ("galspec.cli.gpu_queue", "train a queue of models on a lent GPU machine"),
 }

@@ -82,6 +82,28 @@ SKY_LINES: Final = (
     SpectralLine("sky6364", "sky", 6365.54, 6363.78, "sky"),
 )
 
+#: Emission lines that are measured, in order of wavelength; the [OII] doublet is one line at this resolution.
+MEASURED_LINES: Final = (
+    "[OII]3727",
+    "Hdelta",
+    "Hgamma",
+    "Hbeta",
+    "[OIII]4959",
+    "[OIII]5007",
+    "[OI]6300",
+    "[NII]6548",
+    "Halpha",
+    "[NII]6583",
+    "[SII]6716",
+    "[SII]6731",
+)
+
+
+def line_flux_column(name: str) -> str:
+    """Return the catalogue column of a measured line's true flux: "flux_oiii5007_true" for "[OIII]5007"."""
+    return f"flux_{name.lower().replace('[', '').replace(']', '')}_true"
+
+
 _BY_NAME = {line.name: line for line in (*LINES, *SKY_LINES)}
 
 

@@ -101,6 +101,8 @@ class ComponentSpectra:
     ----------
     luminosity : ndarray, shape (7, 6160), float32
         On the fine grid, lines included, Lsun/A.
+    continuum : ndarray, shape (7, 6160), float32
+        The same without emission lines.
     lines : ndarray, shape (7, 28)
         Line luminosities in the order of `LINE_NAMES`, Lsun; broad lines not included.
     halpha_continuum : ndarray, shape (7,)
@@ -112,6 +114,7 @@ class ComponentSpectra:
     """
 
     luminosity: Float32Array
+    continuum: Float32Array
     lines: FloatArray
     halpha_continuum: FloatArray
     broad_halpha: float
@@ -335,6 +338,7 @@ def build_components(
         old = halpha_continuum[COMPONENT_INDEX["bulge"]] + halpha_continuum[COMPONENT_INDEX["disk_old"]]
         lines[lier] = _liner(rng, float(old))
 
+    continuum = continua.copy()
     gas = 0.8 * sigma_v
     for index, factor in ((bulge_young, 1.0), (hii, 1.0), (nlr, 1.3 / 0.8), (lier, 1.0 / 0.8)):
         if lines[index].any():
@@ -342,4 +346,4 @@ def build_components(
     if broad is not None:
         add_lines(continua[nlr], LINE_WAVES, broad[0], broad[1])
     broad_halpha = 0.0 if broad is None else float(broad[0][LINE_INDEX["Halpha"]])
-    return ComponentSpectra(continua, lines, halpha_continuum, broad_halpha, ratios)
+    return ComponentSpectra(continua, continuum, lines, halpha_continuum, broad_halpha, ratios)

@@ -8,11 +8,14 @@ import dataclasses
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
 from galspec.core.bands import AB_ZEROPOINT_NJY, BANDS
+from galspec.core.lines import MEASURED_LINES, line_flux_column
 from galspec.core.wavelength import wave_grid
+from galspec.measurement.bpt import bpt_class
+from galspec.measurement.indices import dn4000
 from galspec.simulation.basis import FILTERS, Basis, Float32Array, FloatArray, rebin_to_grid
 from galspec.simulation.components import (
     COMPONENT_INDEX,
@@ -52,7 +55,6 @@ FIBRE_OFFSET_ARCSEC: Final = 0.2
 STREAMS: Final = ("physical", "morphology", "stars", "sky", "spectrum", "calibration")
 _SDSS_R: Final = FILTERS.index("sdss_r")
 _SDSS_G: Final = FILTERS.index("sdss_g")
-_WEAK_HALPHA_EW: Final = 1.5
 #: Flux unit of spectra, erg/s/cm2/A.
 _SPECTRUM_UNIT: Final = 1e-17
 
@@ -73,6 +75,8 @@ class SimulatedGalaxy:
         The same without noise, masks and calibration errors.
     image : ndarray, shape (5, 224, 224), float32, or None
         Cutout in nJy, if asked for.
+    continuum_true : ndarray, shape (1000,), float32, or None
+        `flux_true` without emission lines, if asked for.
     """
 
     id: str
@@ -81,6 +85,7 @@ class SimulatedGalaxy:
     ivar: Float32Array
     flux_true: Float32Array
     image: Float32Array | None = None
+    continuum_true: Float32Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +147,7 @@ def simulate_galaxy(
     *,
     calibration_scatter: float = 1.0,
     with_image: bool = False,
+    with_continuum: bool = False,
 ) -> SimulatedGalaxy | None:
     """Simulate one candidate; return None if the survey's selection rejects it.
 
@@ -156,6 +162,8 @@ def simulate_galaxy(
         Amplitude of the spectrophotometric errors; 1 resembles SDSS, 0 has none.
     with_image : bool
         Render the cutout too.
+    with_continuum : bool
+        Keep the noise-free spectrum without emission lines too.
 
     Returns
     -------
@@ -170,15 +178,16 @@ def simulate_galaxy(
     calibration_rng = random_stream(survey_seed, candidate, "calibration")
     offset = FIBRE_OFFSET_ARCSEC * calibration_rng.standard_normal(2)
     fractions = band_fibre_fractions(drawn.morphology, maps, (float(offset[0]), float(offset[1])))
-    components = rebin_to_grid(drawn.spectra.luminosity)
-    fibre = (_at_wavelength(fractions, wave_grid() * (1.0 + redshift)) * components).sum(axis=0)
+    shares = _at_wavelength(fractions, wave_grid() * (1.0 + redshift))
     sky = _draw_sky(random_stream(survey_seed, candidate, "sky"), drawn.photometry)
     # As in the images and in the archive's spectra, the Milky Way's dust is not corrected for.
     galactic = galactic_transmission(wave_grid() * (1.0 + redshift), sky.ebv)
-    flux_true = fibre * galactic * basis.flux_scale(redshift) / _SPECTRUM_UNIT
+    scale = galactic * basis.flux_scale(redshift) / _SPECTRUM_UNIT
+    flux_true = (shares * rebin_to_grid(drawn.spectra.luminosity)).sum(axis=0) * scale
     calibration = draw_calibration(calibration_rng, redshift, calibration_scatter)
     observed = observe(random_stream(survey_seed, candidate, "spectrum"), flux_true, redshift, calibration)
     row = _catalog_row(drawn, sky, galaxy_id(survey_seed, candidate), fractions, flux_true, observed)
+    row |= _line_flux_truths(drawn, fractions, sky.ebv, basis.flux_scale(redshift))
     row |= {"fibre_offset_x": float(offset[0]), "fibre_offset_y": float(offset[1])}
     row |= {"survey_seed": survey_seed, "candidate": candidate}
     return SimulatedGalaxy(
@@ -188,7 +197,12 @@ def simulate_galaxy(
         ivar=observed.ivar,
         flux_true=flux_true.astype(np.float32),
         image=render_row(row) if with_image else None,
+        continuum_true=_continuum(drawn, shares, scale) if with_continuum else None,
     )
+
+
+def _continuum(drawn: _Candidate, shares: FloatArray, scale: FloatArray) -> Float32Array:
+    return np.asarray((shares * rebin_to_grid(drawn.spectra.continuum)).sum(axis=0) * scale, dtype=np.float32)
 
 
 def _at_wavelength(fractions: FloatArray, wave_obs: ArrayLike) -> FloatArray:
@@ -213,39 +227,6 @@ def galactic_transmission(wave_obs: ArrayLike, ebv: float) -> FloatArray:
     """
     curve = CubicSpline(1e4 / np.array(_EXTINCTION_WAVES[::-1]), _EXTINCTION_CURVE[::-1])
     return np.asarray(10.0 ** (-0.4 * ebv * curve(1e4 / np.asarray(wave_obs))))
-
-
-def dn4000(flux: NDArray[np.floating]) -> float:
-    """Return Dn4000 (Balogh et al. 1999) of a spectrum on the grid: mean F_nu(4000-4100) / F_nu(3850-3950)."""
-    wave = wave_grid()
-    f_nu = np.asarray(flux) * wave**2
-    red, blue = (wave >= 4000.0) & (wave <= 4100.0), (wave >= 3850.0) & (wave <= 3950.0)
-    return float(f_nu[red].mean() / f_nu[blue].mean())
-
-
-def bpt_class(log_n2: float, log_o3: float, ew_halpha: float) -> str:
-    """Return the class in the diagram of Baldwin, Phillips & Terlevich (1981).
-
-    Parameters
-    ----------
-    log_n2, log_o3 : float
-        log10([NII]6583/Halpha) and log10([OIII]5007/Hbeta); NaN without lines.
-    ew_halpha : float
-        Equivalent width of Halpha, angstrom, positive in emission.
-
-    Returns
-    -------
-    str
-        "star-forming" (below Kauffmann et al. 2003), "composite", "agn" (above Kewley et al. 2001),
-        or "none" below an equivalent width of 1.5 A.
-    """
-    if not (ew_halpha >= _WEAK_HALPHA_EW and np.isfinite(log_n2) and np.isfinite(log_o3)):
-        return "none"
-    if log_n2 < 0.05 and log_o3 < 0.61 / (log_n2 - 0.05) + 1.3:
-        return "star-forming"
-    if log_n2 < 0.47 and log_o3 < 0.61 / (log_n2 - 0.47) + 1.19:
-        return "composite"
-    return "agn"
 
 
 def _line_truths(drawn: _Candidate, fractions: FloatArray) -> dict[str, Any]:
@@ -273,6 +254,21 @@ def _line_truths(drawn: _Candidate, fractions: FloatArray) -> dict[str, Any]:
         "balmer_decrement": float(halpha / hbeta) if has_lines else float("nan"),
         "bpt_class": bpt_class(log_n2, log_o3, ew_halpha),
     }
+
+
+def _line_flux_truths(drawn: _Candidate, fractions: FloatArray, ebv: float, flux_scale: float) -> dict[str, float]:
+    """Return the fluxes of the measured lines in the fibre, 1e-17 erg/s/cm2, narrow components, no noise."""
+    redshift = drawn.physical.redshift
+    wave_obs = LINE_WAVES * (1.0 + redshift)
+    shares = _at_wavelength(fractions, wave_obs)
+    # The scale gives flux per observed angstrom at rest pixels: a line is 1 + z wider than there.
+    scale = galactic_transmission(wave_obs, ebv) * flux_scale * (1.0 + redshift) / _SPECTRUM_UNIT
+    fluxes = (shares * drawn.spectra.lines).sum(axis=0) * scale
+    found = {}
+    for name in MEASURED_LINES:
+        members = ("[OII]3726", "[OII]3729") if name == "[OII]3727" else (name,)
+        found[line_flux_column(name)] = float(np.float32(sum(fluxes[LINE_INDEX[member]] for member in members)))
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,6 @@ from galspec.simulation.components import COMPONENTS
 from galspec.simulation.galaxy import (
     STREAMS,
     SimulatedGalaxy,
-    bpt_class,
-    dn4000,
     galactic_transmission,
     galaxy_id,
     is_accepted,
@@ -149,26 +147,6 @@ def test_the_fibre_sees_the_gradient_that_the_image_has(synthetic_basis, galaxie
     disk = COMPONENTS.index("disk_old")
     assert with_dust[disk, 0] < with_dust[disk, 4] < without[disk]
     assert with_dust[COMPONENTS.index("bulge")] == pytest.approx(without[0])
-
-
-def test_dn4000_of_a_step() -> None:
-    f_nu = np.where(wave_grid() < 3975.0, 1.0, 1.6)
-    assert dn4000(f_nu / wave_grid() ** 2) == pytest.approx(1.6)
-
-
-@pytest.mark.parametrize(
-    ("log_n2", "log_o3", "ew", "expected"),
-    [
-        (-0.6, -0.2, 20.0, "star-forming"),
-        (-0.25, 0.0, 20.0, "composite"),
-        (0.0, 0.9, 20.0, "agn"),
-        (0.6, -0.5, 20.0, "agn"),
-        (-0.6, -0.2, 1.0, "none"),
-        (float("nan"), 0.0, 20.0, "none"),
-    ],
-)
-def test_bpt_classes(log_n2, log_o3, ew, expected) -> None:
-    assert bpt_class(log_n2, log_o3, ew) == expected
 
 
 def test_survey_resembles_sdss(basis: Basis) -> None:

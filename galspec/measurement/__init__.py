@@ -1,0 +1,1 @@
+"""Emission lines and stellar indices of any spectrum on the project's grid: observed, reconstructed or predicted."""
