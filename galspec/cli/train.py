@@ -23,11 +23,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--seed", type=int, help="initial weights and shuffling")
         one.add_argument("--max-galaxies", type=int, default=0, help="use the first N galaxies of the survey")
         one.add_argument("--restart", action="store_true", help="start anew instead of continuing")
+    vae.add_argument(
+        "--search",
+        type=int,
+        metavar="N",
+        help="instead of training, try N random widths and lambdas (table [search] of the config); the published "
+        "settings are the first; OUT/search.csv",
+    )
     _add_cnn_arguments(cnn)
 
 
 def _add_cnn_arguments(cnn: argparse.ArgumentParser) -> None:
     cnn.add_argument("--vae", type=Path, help="VAE bundle (default: the shipped one)")
+    cnn.add_argument(
+        "--start", type=Path, metavar="BUNDLE", help="start from the weights of this predictor instead of random ones"
+    )
     cnn.add_argument("--model", help="network (default xresnet18-hybrid)")
     cnn.add_argument("--passes", type=int, help="images to train on in all, instead of --epochs; rounded up to epochs")
     cnn.add_argument("--max-lr", type=float, help="peak learning rate (default: the paper's for the network)")
@@ -77,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     except RunStopped as stopped:
         print(f"stopped: {stopped}.")
         return 130
-    print(f"bundle: {bundle}")
+    print(f"{'table' if bundle.is_file() else 'bundle'}: {bundle}")
     return 0
 
 
@@ -94,7 +104,7 @@ def _settings(cls: type[Any], args: argparse.Namespace, options: dict[str, str])
 
 def _train_cnn(args: argparse.Namespace, stop: Callable[[], bool]) -> Path:
     from galspec.core.home import shipped_weights_dir
-    from galspec.models.bundle import load_vae_bundle
+    from galspec.models.bundle import load_predictor_bundle, load_vae_bundle
     from galspec.store.survey import open_survey
     from galspec.training.cnn import train_cnn
     from galspec.training.config import CnnConfig
@@ -104,6 +114,7 @@ def _train_cnn(args: argparse.Namespace, stop: Callable[[], bool]) -> Path:
     CnnConfig(**settings)  # bad settings are refused before the survey is read
     survey = open_survey(args.survey)
     vae = load_vae_bundle(args.vae or shipped_weights_dir() / "vae6")
+    start = load_predictor_bundle(args.start, fold=False) if args.start else None
     with tqdm(unit="block", desc="images", disable=survey.has_images and not args.cache_images) as bar:
         data = training_set(survey, vae, args.max_galaxies, args.cache_images, args.jobs, _show_blocks(bar))
     if args.passes:
@@ -111,16 +122,21 @@ def _train_cnn(args: argparse.Namespace, stop: Callable[[], bool]) -> Path:
     config = CnnConfig(**settings)
     n_batches = config.n_epochs * max(1, len(data.rows("train")) // config.batch_size)
     with tqdm(total=n_batches, unit="batch", desc=config.model) as bar:
-        return train_cnn(data, vae, config, args.out, _show_metrics(bar), not args.restart, stop, args.device)
+        return train_cnn(
+            data, vae, config, args.out, _show_metrics(bar), not args.restart, stop, args.device, start=start
+        )
 
 
 def _train_vae(args: argparse.Namespace, stop: Callable[[], bool]) -> Path:
     from galspec.store.survey import open_survey
     from galspec.training.survey_set import spectrum_set
-    from galspec.training.vae import VaeConfig, train_vae
+    from galspec.training.vae import train_vae
+    from galspec.training.vae_data import VaeConfig
 
     config = VaeConfig(**_settings(VaeConfig, args, _SHARED))
     data = spectrum_set(open_survey(args.survey), args.max_galaxies)
+    if args.search is not None:
+        return _search_vae(args, data, config, stop)
     with tqdm(total=config.n_epochs, unit="epoch", desc="vae") as bar:
 
         def show(row: dict[str, Any]) -> None:
@@ -128,6 +144,29 @@ def _train_vae(args: argparse.Namespace, stop: Callable[[], bool]) -> Path:
             bar.update(row["epoch"] - bar.n)
 
         return train_vae(data, config, args.out, show, not args.restart, stop)
+
+
+def _search_vae(args: argparse.Namespace, data: Any, config: Any, stop: Callable[[], bool]) -> Path:
+    from galspec.training.config import config_from_table, load_config
+    from galspec.training.vae_search import TABLE, SearchConfig, search_vae
+
+    search = (
+        load_config(SearchConfig, args.config, "search") if args.config else config_from_table(SearchConfig, {}, "")
+    )
+    with tqdm(total=args.search, unit="trial", desc="search") as bar:
+
+        def show(row: dict[str, Any]) -> None:
+            bar.update(row["trial"] + 1 - bar.n)
+
+        rows = search_vae(data, config, search, args.out, args.search, show, stop)
+    best = rows[0]
+    print(
+        f"best of {len(rows)} trials: lambda {best['mmd_lambda']:g}, hidden {best['hidden1']}-{best['hidden2']}, "
+        f"loss without discrepancy {best['valid_elbo']:.2f}; the published settings "
+        f"{next(row['valid_elbo'] for row in rows if row['trial'] == 0):.2f}"
+    )
+    path: Path = args.out / TABLE
+    return path
 
 
 def _show_blocks(bar: "tqdm[Any]") -> Callable[[int, int], None]:

@@ -16,6 +16,8 @@ from galspec.core.wavelength import N_WAVE
 from galspec.models.bundle_file import from_arrays, read_bundle, read_bundle_info, under, write_bundle
 from galspec.models.catalog import build_network, count_trainable
 from galspec.models.fold import fold_network
+from galspec.models.latents import LatentDecoder, VaeBundle, numbered_latents
+from galspec.models.novelty import NoveltyCalibration
 from galspec.models.vae import InfoVAE, vae_from_args
 from galspec.preprocess.cutouts import ImageScaler
 from galspec.preprocess.spectra import SpectrumPreprocessor
@@ -33,7 +35,6 @@ __all__ = [
 ]
 
 Floats32 = NDArray[np.float32]
-_BATCH_SPECTRA = 4096
 _BATCH_IMAGES = 32
 
 
@@ -45,135 +46,6 @@ def shipped_vae_dir() -> Path:
 def shipped_predictor_dir() -> Path:
     """Return the folder of the predictor that comes with galspec."""
     return shipped_weights_dir() / "xresnet18-hybrid"
-
-
-class LatentDecoder:
-    """Standardised latents to normalised spectra: decoder, latent scaler and mean spectrum.
-
-    Parameters
-    ----------
-    decoder : nn.Module
-        The decoder half of the VAE: raw latents (N, D) to spectra minus the mean (N, 1000).
-    latent_mean, latent_std : Tensor, shape (D,)
-        Of the raw latents of the train split.
-    mean_flux : Tensor, shape (1000,)
-        Mean normalised train spectrum.
-    """
-
-    def __init__(self, decoder: nn.Module, latent_mean: Tensor, latent_std: Tensor, mean_flux: Tensor):
-        self.decoder = decoder.eval().requires_grad_(False)
-        self.latent_mean, self.latent_std, self.mean_flux = latent_mean, latent_std, mean_flux
-
-    @torch.inference_mode()
-    def decode(self, latent: ArrayLike) -> Floats32:
-        """Decode standardised latents (N, D) into flux / median(4200-6700 A), (N, 1000).
-
-        Raises
-        ------
-        ShapeError
-            If ``latent`` is not (N, D).
-        """
-        standardised = torch.as_tensor(np.asarray(latent, dtype=np.float32))
-        n_latent = len(self.latent_mean)
-        if standardised.ndim != 2 or standardised.shape[1] != n_latent:
-            raise ShapeError(f"expected latents of shape (N, {n_latent}), got {tuple(standardised.shape)}")
-        raw = standardised * self.latent_std + self.latent_mean
-        return np.asarray((self.decoder(raw) + self.mean_flux).numpy(), np.float32)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what a bundle stores of the decoder."""
-        return {
-            **{f"decoder.{name}": value for name, value in self.decoder.state_dict().items()},
-            "latent_mean": self.latent_mean,
-            "latent_std": self.latent_std,
-            "scaler_mean_flux": self.mean_flux,
-        }
-
-
-class VaeBundle:
-    """A trained VAE with everything that turns observed spectra on the grid into standardised latents and back.
-
-    Parameters
-    ----------
-    model : InfoVAE
-    preprocessor : SpectrumPreprocessor
-        Mean spectrum and components for the infill, fitted on the train split.
-    latent_mean, latent_std : Tensor, shape (D,)
-        Of the raw latents of the train split.
-    info : dict
-        Content of model.json.
-    """
-
-    def __init__(
-        self,
-        model: InfoVAE,
-        preprocessor: SpectrumPreprocessor,
-        latent_mean: Tensor,
-        latent_std: Tensor,
-        info: dict[str, Any],
-    ):
-        self.model = model.eval().requires_grad_(False)
-        self.preprocessor = preprocessor
-        mean_flux = torch.from_numpy(preprocessor.mean_flux.astype(np.float32))
-        self.decoder = LatentDecoder(model.decoder, latent_mean, latent_std, mean_flux)
-        self.info = info
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the weights file: the identity that predictors refer to."""
-        return str(self.info["sha256"])
-
-    @property
-    def n_latent(self) -> int:
-        """Number of latents."""
-        return self.model.n_latent
-
-    @torch.inference_mode()
-    def encode(self, flux: ArrayLike, ivar: ArrayLike) -> Floats32:
-        """Encode spectra on the grid.
-
-        Parameters
-        ----------
-        flux, ivar : array_like, shape (N, 1000)
-            Any flux unit and its inverse variance; ivar 0 = no data.
-
-        Returns
-        -------
-        latent : ndarray, shape (N, D), float32
-            Raw latents: the posterior mean.
-
-        Raises
-        ------
-        ShapeError, SpectrumError
-            If the arrays are not (N, 1000), or a spectrum cannot be normalised.
-        """
-        x = torch.from_numpy(self.preprocessor.encoder_input(flux, ivar))
-        blocks = [self.model.encode(block)[0] for block in x.split(_BATCH_SPECTRA)]
-        return np.asarray(torch.cat(blocks).numpy(), np.float32)
-
-    def latents(self, flux: ArrayLike, ivar: ArrayLike) -> Floats32:
-        """Encode spectra into latents standardised by the train split, (N, D)."""
-        return self.standardise(self.encode(flux, ivar))
-
-    def standardise(self, latent: Floats32) -> Floats32:
-        """Return (latent - mean) / std of the train split."""
-        return np.asarray((latent - self.decoder.latent_mean.numpy()) / self.decoder.latent_std.numpy(), np.float32)
-
-    def unstandardise(self, latent_std: Floats32) -> Floats32:
-        """Return raw latents from standardised ones."""
-        return np.asarray(latent_std * self.decoder.latent_std.numpy() + self.decoder.latent_mean.numpy(), np.float32)
-
-    def decode(self, latent: Floats32) -> Floats32:
-        """Decode raw latents (N, D) into flux / median(4200-6700 A), (N, 1000)."""
-        return self.decoder.decode(self.standardise(np.asarray(latent, np.float32)))
-
-    def decode_standardised(self, latent_std: ArrayLike) -> Floats32:
-        """Decode standardised latents (N, D) into flux / median(4200-6700 A), (N, 1000)."""
-        return self.decoder.decode(latent_std)
-
-    def reconstruct(self, flux: ArrayLike, ivar: ArrayLike) -> Floats32:
-        """Encode and decode spectra: the VAE reconstruction, in units of the norm, (N, 1000)."""
-        return self.decode_standardised(self.latents(flux, ivar))
 
 
 class PredictorBundle:
@@ -280,6 +152,8 @@ def save_vae_bundle(
     training_survey: dict[str, Any],
     recipe: dict[str, Any],
     scores: dict[str, Any],
+    latent_names: list[str] | None = None,
+    novelty: NoveltyCalibration | None = None,
 ) -> Path:
     """Write a VAE bundle; the folder is replaced as a whole.
 
@@ -293,6 +167,7 @@ def save_vae_bundle(
         **from_arrays("preprocessor.", dict(preprocessor.to_arrays())),
         "latent_mean": latent_mean,
         "latent_std": latent_std,
+        **(from_arrays("novelty.", dict(novelty.to_arrays())) if novelty else {}),
     }
     info = {
         "kind": "vae",
@@ -300,6 +175,7 @@ def save_vae_bundle(
         "architecture": "InfoVAE",
         "architecture_args": {"n_latent": model.n_latent, "hidden": list(model.hidden)},
         "trainable_parameters": count_trainable(model) or sum(value.numel() for value in model.parameters()),
+        "latent_names": latent_names or numbered_latents(model.n_latent),
         "training_survey": training_survey,
         "recipe": recipe,
         "scores": scores,
@@ -377,11 +253,13 @@ def load_vae_bundle(folder: Path) -> VaeBundle:
         arrays = {name: value.numpy() for name, value in under("preprocessor.", tensors).items()}
         preprocessor = SpectrumPreprocessor.from_arrays(arrays)
         latent_mean, latent_std = tensors["latent_mean"], tensors["latent_std"]
+        novelty_arrays = {name: value.numpy() for name, value in under("novelty.", tensors).items()}
+        novelty = NoveltyCalibration.from_arrays(novelty_arrays) if novelty_arrays else None
     except (KeyError, TypeError, ValueError, ShapeError) as error:
         raise BundleError(f"{folder} lacks a part of a VAE bundle ({error}); restore the bundle.") from None
     _load_state(model, under("vae.", tensors), Path(folder))
     _require_scaler(latent_mean, latent_std, torch.from_numpy(preprocessor.mean_flux), model.n_latent, folder)
-    return VaeBundle(model, preprocessor, latent_mean, latent_std, info)
+    return VaeBundle(model, preprocessor, latent_mean, latent_std, info, novelty)
 
 
 def load_predictor_bundle(folder: Path, vae: VaeBundle | None = None, fold: bool = True) -> PredictorBundle:

@@ -43,7 +43,7 @@ _REQUIRED_BY_KIND: Final[dict[str, dict[str, type]]] = {
 }
 
 #: Scalers, means, components and running statistics stay float32: they are small, and their range is large.
-_FLOAT32_WORDS: Final = ("scaler", "latent", "preprocessor", "running_")
+_FLOAT32_WORDS: Final = ("scaler", "latent", "preprocessor", "running_", "novelty")
 
 CONVENTIONS: Final = {
     "bands": list(BANDS),

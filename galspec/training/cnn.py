@@ -10,9 +10,11 @@ from typing import Final
 
 import numpy as np
 import torch
+from torch import nn
 
 from galspec.core.bands import IMAGE_SCALE_NJY
-from galspec.models.bundle import VaeBundle, save_predictor_bundle
+from galspec.core.errors import ConfigError
+from galspec.models.bundle import PredictorBundle, VaeBundle, save_predictor_bundle
 from galspec.models.catalog import build_network
 from galspec.preprocess.cutouts import ImageScaler
 from galspec.training.config import CnnConfig
@@ -36,6 +38,7 @@ def train_cnn(
     device: str | None = None,
     loader: Loader | None = None,
     name: str = "",
+    start: PredictorBundle | None = None,
 ) -> Path:
     """Train a network and write its bundle, continuing where an interrupted run of the folder stopped.
 
@@ -60,6 +63,9 @@ def train_cnn(
         Of the same data and device, if several networks share one.
     name : str
         Name of the bundle; the network's name if empty.
+    start : PredictorBundle, optional
+        Loaded with ``fold=False``: its weights and image scaling are where training begins. The last layer begins
+        anew unless the bundle was trained for the same VAE, whose latents it would otherwise not know.
 
     Returns
     -------
@@ -72,12 +78,16 @@ def train_cnn(
         If ``stop`` turned true.
     RunError
         If the loss is not finite, or the folder's checkpoint is of another network, data set or settings.
+    ConfigError
+        If ``start`` is another network than the settings name.
     """
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder = RunFolder(run_dir)
     if not resume:
         folder.forget()
     identity = {**config.identity, **data_identity(data), "vae_sha256": vae.sha256}
+    if start is not None:
+        identity["start_sha256"] = start.sha256
     folder.require_same_run(identity)
     with folder.exit_record() as facts, _torch_settings(config, chosen):
         runtime = runtime_facts(chosen)
@@ -85,11 +95,43 @@ def train_cnn(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = build_network(config.model)
-        loader = loader or make_loader(data, fit_image_scaler(data), chosen)
+        scaler = start.image_scaler if start else None
+        if start is not None:
+            start_from(network, start, config.model, vae.sha256)
+        loader = loader or make_loader(data, scaler or fit_image_scaler(data), chosen)
         training = CnnTraining(network, data, loader, config, chosen)
         run_training(training, folder, identity, progress, stop or (lambda: False))
-        facts.update(_ship(training, folder, vae, runtime, name or config.model))
+        facts.update(_ship(training, folder, vae, {**runtime, **_origin(start)}, name or config.model))
     return folder.bundle_dir
+
+
+def start_from(network: nn.Module, start: PredictorBundle, model: str, vae_sha256: str) -> None:
+    """Copy the weights of a predictor into a new network; its last layer only if it predicts the same latents.
+
+    Raises
+    ------
+    ConfigError
+        If the predictor is another network than ``model``.
+    """
+    if start.info["architecture"] != model:
+        raise ConfigError(
+            f"the bundle to start from is a {start.info['architecture']}, but a {model} is to be trained; name a "
+            f"{model} bundle, or train a {start.info['architecture']}."
+        )
+    state = start.network.state_dict()
+    if start.info["vae_sha256"] != vae_sha256:
+        last = list(dict(network.named_children()))[-1]
+        state |= {name: value for name, value in network.state_dict().items() if name.startswith(f"{last}.")}
+    network.load_state_dict(state)
+
+
+def _origin(start: PredictorBundle | None) -> Row:
+    """Return what the recipe says of the weights that training began with."""
+    if start is None:
+        return {}
+    scores, survey = start.info["scores"], start.info["training_survey"]
+    origin = {"name": start.info["name"], "sha256": start.sha256, "training_survey": survey["name"]}
+    return {"start": {**origin, "passes": scores.get("passes", 0), "n_train": start.info["recipe"].get("n_train", 0)}}
 
 
 def fit_image_scaler(data: TrainingSet) -> ImageScaler:

@@ -12,12 +12,11 @@ from galspec.core.bands import CUTOUT_SHAPE
 from galspec.core.errors import ConfigError
 from galspec.core.home import home_dir
 from galspec.models.bundle import VaeBundle
-from galspec.preprocess.spectra import spectrum_norms
 from galspec.store.survey import Survey, open_survey
 from galspec.training.blocks import BLOCK, create_array, run_blocks, write_rows
 from galspec.training.data import ImageArray, TrainingSet
 from galspec.training.targets import describe_survey, encode_targets, leave_out_unusable
-from galspec.training.vae import SpectrumSet
+from galspec.training.vae_data import SpectrumSet, usable_split
 
 
 class SurveyImages:
@@ -108,7 +107,7 @@ def training_set(
 
 
 def spectrum_set(survey: Survey, max_galaxies: int = 0) -> SpectrumSet:
-    """Make a training set of spectra for the VAE, leaving out those that cannot be normalised.
+    """Make a training set of spectra for the VAE, leaving out those that cannot be normalised or are mostly gaps.
 
     Raises
     ------
@@ -118,7 +117,7 @@ def spectrum_set(survey: Survey, max_galaxies: int = 0) -> SpectrumSet:
     n_galaxies = _count(survey, max_galaxies)
     catalog = survey.catalog.iloc[:n_galaxies]
     flux, ivar = survey.spectra_block(np.arange(n_galaxies))
-    split = np.where(np.isfinite(spectrum_norms(flux, ivar)), catalog["split"].to_numpy(dtype=str), "unusable")
+    split = usable_split(flux, ivar, catalog["split"].to_numpy(dtype=str))
     return SpectrumSet(flux, ivar, split, describe_survey(catalog, survey.name, survey.source, survey.data_hash))
 
 

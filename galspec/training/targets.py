@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galspec.models.bundle import VaeBundle
-from galspec.preprocess.spectra import spectrum_norms
+from galspec.preprocess.spectra import is_encodable
 
 #: Spectra encoded at once.
 _ENCODE_ROWS: Final = 4096
@@ -17,12 +17,12 @@ _ENCODE_ROWS: Final = 4096
 def encode_targets(
     vae: VaeBundle, spectra: Callable[[NDArray[np.int64]], tuple[NDArray[np.float32], NDArray[np.float32]]], n: int
 ) -> NDArray[np.float32]:
-    """Return the standardised latents (N, D) of N spectra, block by block; NaN where a spectrum has no norm."""
+    """Return the standardised latents (N, D) of N spectra, block by block; NaN where it cannot be encoded."""
     latents = np.full((n, vae.n_latent), np.nan, np.float32)
     for first in range(0, n, _ENCODE_ROWS):
         rows = np.arange(first, min(first + _ENCODE_ROWS, n))
         flux, ivar = spectra(rows)
-        is_usable = np.asarray(np.isfinite(spectrum_norms(flux, ivar)))
+        is_usable = is_encodable(flux, ivar)
         if is_usable.any():
             latents[rows[is_usable]] = vae.latents(flux[is_usable], ivar[is_usable])
     return latents

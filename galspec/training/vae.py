@@ -4,120 +4,38 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from galspec.core.errors import ConfigError, RunError, SpectrumError
-from galspec.core.lines import line_by_name
-from galspec.core.wavelength import wave_grid
-from galspec.models.bundle import save_vae_bundle
-from galspec.models.vae import HIDDEN, N_LATENT, InfoVAE, info_vae_loss
-from galspec.preprocess.spectra import SpectrumPreprocessor, normalise_spectra
+from galspec.core.errors import RunError
+from galspec.models.vae import InfoVAE, info_vae_loss
 from galspec.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
-from galspec.training.pca_baseline import N_FIT, fit_chi2_components, reconstruct
 from galspec.training.run_folder import Row, RunFolder, RunStopped, require_same
+from galspec.training.vae_bundle import write_vae_bundle
+from galspec.training.vae_data import PreparedSpectra, SpectrumSet, VaeConfig
 
 Progress = Callable[[Row], None]
-Floats32 = NDArray[np.float32]
 
-_N_ORDER: Final = 8192
 #: The discrepancy compares all pairs: blocks bound its memory for surveys of any size.
 _N_VALID: Final = 8192
+#: Share of the one-cycle schedule in which the learning rate rises, and the lowest one as a share of the peak.
+_WARM_UP: Final = 0.15
+_LOWEST: Final = 1e-3
 
 
-@dataclasses.dataclass(frozen=True)
-class VaeConfig:
-    """How the VAE is trained; defaults after Portillo et al. (2020).
-
-    Parameters
-    ----------
-    n_epochs : int
-        Upper limit; early stopping usually ends before.
-    batch_size : int
-    max_lr : float
-        Learning rate of Adam at the start.
-    mmd_lambda : float
-        Weight of the maximum mean discrepancy; 1 is the plain VAE.
-    softening : float
-        Error added in quadrature to every pixel, in units of the norm: bounds the say of very
-        bright galaxies. Portillo et al. add 1/2e6 to the variance of L2-normalised spectra, which
-        is 2.2 % of the flux.
-    plateau_patience, stop_patience : int
-        Epochs without improvement after which the learning rate falls tenfold, and after which
-        training stops.
-    min_improvement : float
-        Relative decrease of the valid loss that counts as improvement.
-    seed : int
-    """
-
-    n_epochs: int = 100
-    batch_size: int = 64
-    max_lr: float = 1e-3
-    mmd_lambda: float = 100.0
-    softening: float = 0.022
-    plateau_patience: int = 5
-    stop_patience: int = 10
-    min_improvement: float = 1e-3
-    seed: int = 12345
-    n_latent: int = N_LATENT
-    hidden: tuple[int, ...] = HIDDEN
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        for name in ("n_epochs", "batch_size", "n_latent"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, but must be at least 1.")
-        if self.mmd_lambda < 1.0 or self.max_lr <= 0.0 or self.softening <= 0.0:
-            raise ConfigError("mmd_lambda must be at least 1, max_lr and softening must be positive.")
+def one_cycle_lr(position: float, max_lr: float) -> float:
+    """Return the learning rate at a position of the training, 0 (start) to 1 (end)."""
+    if position < _WARM_UP:
+        return max_lr * (_LOWEST + (1.0 - _LOWEST) * 0.5 * (1.0 - math.cos(math.pi * position / _WARM_UP)))
+    return max_lr * (
+        _LOWEST + (1.0 - _LOWEST) * 0.5 * (1.0 + math.cos(math.pi * (position - _WARM_UP) / (1 - _WARM_UP)))
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class SpectrumSet:
-    """Spectra for training on the grid, with their splits.
-
-    Parameters
-    ----------
-    flux, ivar : ndarray, shape (N, 1000), float32
-    split : ndarray of str, shape (N,)
-    survey : dict
-        What the bundle says of its training data.
-    """
-
-    flux: Floats32
-    ivar: Floats32
-    split: NDArray[Any]
-    survey: Row
-
-
-class _Prepared:
-    """Encoder inputs and weights of train and valid spectra, with the preprocessor fitted on train."""
-
-    def __init__(self, data: SpectrumSet, softening: float):
-        is_train, is_valid = data.split == "train", data.split == "valid"
-        if is_train.sum() < 100 or is_valid.sum() < 10:
-            raise SpectrumError(
-                f"{int(is_train.sum())} train and {int(is_valid.sum())} valid spectra are too few for a VAE; "
-                "at least 100 and 10 are needed."
-            )
-        flux, ivar, _ = normalise_spectra(data.flux[is_train], data.ivar[is_train])
-        self.preprocessor = SpectrumPreprocessor.fit(flux, ivar)
-        self.train_x, self.train_weight = self._tensors(flux, ivar, softening)
-        self.fit_flux, self.fit_ivar = flux[:N_FIT].copy(), ivar[:N_FIT].copy()
-        flux, ivar, _ = normalise_spectra(data.flux[is_valid], data.ivar[is_valid])
-        self.valid_flux, self.valid_ivar = flux, ivar
-        self.valid_x, self.valid_weight = self._tensors(flux, ivar, softening)
-
-    def _tensors(self, flux: Floats32, ivar: Floats32, softening: float) -> tuple[Tensor, Tensor]:
-        x = self.preprocessor.infill(flux, ivar) - self.preprocessor.mean_flux.astype(np.float32)
-        weight = ivar / (1.0 + ivar * softening**2)
-        return torch.from_numpy(x), torch.from_numpy(weight.astype(np.float32))
-
-
-class _VaeTraining:
+class VaeTraining:
     """Model, optimiser and position of a run: what a checkpoint holds."""
 
     def __init__(self, config: VaeConfig):
@@ -125,7 +43,7 @@ class _VaeTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = InfoVAE(config.n_latent, config.hidden)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.max_lr)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.max_lr, fused=True)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.epoch = 0
         self.best_loss, self.best_epoch, self.lr_epoch = math.inf, -1, 0
@@ -134,18 +52,22 @@ class _VaeTraining:
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
-    def train_epoch(self, prepared: _Prepared) -> Row:
+    def train_epoch(self, prepared: PreparedSpectra) -> Row:
         """Pass once through the train spectra in a new order."""
         config = self.config
         order = torch.randperm(len(prepared.train_x), generator=self.generator)
         sums = np.zeros(4)
         batches = order.split(config.batch_size)
         self.model.train()
-        for rows in batches:
+        for index, rows in enumerate(batches):
+            if config.schedule == "one_cycle":
+                self._set_lr(one_cycle_lr((self.epoch + index / len(batches)) / config.n_epochs, config.max_lr))
             x, weight = prepared.train_x[rows], prepared.train_weight[rows]
             loss = info_vae_loss(self.model, x, weight, config.mmd_lambda, self.generator)
             self.optimiser.zero_grad(set_to_none=True)
             loss.total.backward()
+            if config.grad_clip:
+                nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
             self.optimiser.step()
             sums += [float(term.detach()) for term in (loss.total, loss.reconstruction, loss.kl, loss.mmd)]
         means = sums / len(batches)
@@ -156,7 +78,7 @@ class _VaeTraining:
         )
 
     @torch.no_grad()
-    def validate(self, prepared: _Prepared) -> Row:
+    def validate(self, prepared: PreparedSpectra) -> Row:
         """Measure the loss on valid with fixed noise, so that epochs can be compared."""
         self.model.eval()
         generator = torch.Generator().manual_seed(self.config.seed)
@@ -173,15 +95,27 @@ class _VaeTraining:
         if valid_loss < self.best_loss * (1.0 - self.config.min_improvement):
             self.best_loss, self.best_epoch, self.lr_epoch = valid_loss, self.epoch, self.epoch
             self.best = self._weights()
-        elif self.epoch - self.lr_epoch >= self.config.plateau_patience:
+        elif self.config.schedule == "plateau" and self.epoch - self.lr_epoch >= self.config.plateau_patience:
             self.lr_epoch = self.epoch
-            for group in self.optimiser.param_groups:
-                group["lr"] *= 0.1
+            self._set_lr(0.1 * self.optimiser.param_groups[0]["lr"])
+
+    def _set_lr(self, lr: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
 
     @property
     def is_finished(self) -> bool:
         """True if the epochs are done or the valid loss has stopped falling."""
-        return self.epoch >= self.config.n_epochs or self.epoch - 1 - self.best_epoch >= self.config.stop_patience
+        has_stalled = self.epoch - 1 - self.best_epoch >= self.config.stop_patience
+        return self.epoch >= self.config.n_epochs or (self.config.schedule == "plateau" and has_stalled)
+
+    def summary(self) -> Row:
+        """Return how long was trained, for the bundle's scores."""
+        return {
+            "epochs": self.epoch,
+            "best_epoch": self.best_epoch + 1,
+            "valid_loss": round(self.best_loss, 4),
+        }
 
     def save(self, folder: Path, identity: Row) -> None:
         """Write a checkpoint."""
@@ -275,8 +209,8 @@ def train_vae(
     folder.require_same_run(identity)
     with folder.exit_record() as facts:
         folder.start({"vae": settings, "identity": identity})
-        prepared = _Prepared(data, config.softening)
-        training = _VaeTraining(config)
+        prepared = PreparedSpectra(data, config.softening)
+        training = VaeTraining(config)
         if has_checkpoint(folder.checkpoint_dir):
             tensors, numbers = load_checkpoint(folder.checkpoint_dir)
             require_same(numbers["identity"], identity, folder.checkpoint_dir)
@@ -284,13 +218,15 @@ def train_vae(
             folder.keep_rows(lambda row: row["epoch"] <= training.epoch)
         _run(training, prepared, folder, identity, progress, stop or (lambda: False))
         training.model.load_state_dict(training.best)
-        facts["scores"] = _ship(training, prepared, folder, data.survey, name)
+        facts["scores"] = write_vae_bundle(
+            folder.bundle_dir, training.model.eval(), prepared, config, data.survey, name, training.summary()
+        )
     return folder.bundle_dir
 
 
 def _run(
-    training: _VaeTraining,
-    prepared: _Prepared,
+    training: VaeTraining,
+    prepared: PreparedSpectra,
     folder: RunFolder,
     identity: Row,
     progress: Progress | None,
@@ -309,92 +245,3 @@ def _run(
             progress(row)
         if stop() and not training.is_finished:
             raise RunStopped(f"stopped after epoch {training.epoch}; run again to go on")
-
-
-def line_strength(flux_norm: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return flux around H-alpha over the continuum beside it, (N,): a stand-in for EW(Ha) that fixes signs."""
-    wave = wave_grid()
-    centre = line_by_name("Halpha").wave_vac
-    distance = np.abs(wave - centre)
-    line, continuum = distance < 12.0, (distance > 50.0) & (distance < 110.0)
-    return np.asarray(flux_norm[:, line].mean(axis=1) / flux_norm[:, continuum].mean(axis=1), np.float64)
-
-
-@torch.no_grad()
-def order_latents(model: InfoVAE, x: Tensor, mean_flux: NDArray[np.float64]) -> None:
-    """Permute and flip the latents inside the weights: most explained variance first, all rising with EW(Ha).
-
-    Parameters
-    ----------
-    model : InfoVAE
-        Changed in place; it encodes and decodes as before.
-    x : Tensor, shape (N, 1000)
-        Train spectra minus the mean.
-    mean_flux : ndarray, shape (1000,)
-        Mean spectrum, to measure H-alpha on whole spectra.
-    """
-    latent = model.encode(x)[0]
-    centre = latent.mean(dim=0)
-    explained = []
-    for index in range(model.n_latent):
-        alone = centre.expand_as(latent).clone()
-        alone[:, index] = latent[:, index]
-        explained.append(float(model.decode(alone).var(dim=0).sum()))
-    strength = torch.from_numpy(line_strength(model.decode(latent).numpy() + mean_flux)).float()
-    centred = latent - centre
-    covariance = (centred * (strength - strength.mean())[:, None]).mean(dim=0)
-    order = torch.tensor(sorted(range(model.n_latent), key=lambda index: -explained[index]))
-    sign = torch.where(covariance < 0, -1.0, 1.0)[order]
-    last, first = model.encoder[-1], model.decoder[0]
-    if not isinstance(last, nn.Linear) or not isinstance(first, nn.Linear):  # for the type checker: both end in linears
-        raise TypeError("the encoder must end and the decoder begin with a linear layer")
-    rows = torch.cat([order, order + model.n_latent])  # means, then log variances
-    signs = torch.cat([sign, torch.ones_like(sign)])
-    last.weight.copy_(last.weight[rows] * signs[:, None])
-    last.bias.copy_(last.bias[rows] * signs)
-    first.weight.copy_(first.weight[:, order] * sign)
-
-
-def weighted_mse(model_flux: Floats32, flux: Floats32, ivar: Floats32) -> float:
-    """Return the mean over spectra of chi squared per pixel with data."""
-    has_data = ivar > 0
-    chi2 = np.where(has_data, ivar * (model_flux - flux) ** 2, 0.0).sum(axis=1) / has_data.sum(axis=1)
-    return float(chi2.mean())
-
-
-@torch.no_grad()
-def _ship(training: _VaeTraining, prepared: _Prepared, folder: RunFolder, survey: Row, name: str) -> Row:
-    """Order the latents, measure the reconstruction on valid beside principal components, write the bundle."""
-    model = training.model.eval()
-    preprocessor = prepared.preprocessor
-    order_latents(model, prepared.train_x[:_N_ORDER], preprocessor.mean_flux)
-    latent = torch.cat([model.encode(block)[0] for block in prepared.train_x.split(_N_ORDER)])
-    mean_flux = preprocessor.mean_flux.astype(np.float32)
-    vae_flux = model.decode(model.encode(prepared.valid_x)[0]).numpy() + mean_flux
-    flux, ivar = prepared.valid_flux, prepared.valid_ivar
-    scores: Row = {
-        "measure": "chi squared per pixel with data, mean over valid spectra; PCA fitted to the same measure",
-        "valid_chi2_vae": round(weighted_mse(vae_flux, flux, ivar), 4),
-        "n_valid": len(flux),
-        "n_train": len(latent),
-        "epochs": training.epoch,
-        "best_epoch": training.best_epoch + 1,
-        "valid_loss": round(training.best_loss, 4),
-    }
-    for n_vectors in (6, 10):
-        start = preprocessor.mean_flux, preprocessor.eigenvectors[:n_vectors]
-        components = fit_chi2_components(prepared.fit_flux, prepared.fit_ivar, *start)
-        model_flux = reconstruct(flux, ivar, *components).astype(np.float32)
-        scores[f"valid_chi2_pca{n_vectors}"] = round(weighted_mse(model_flux, flux, ivar), 4)
-    save_vae_bundle(
-        folder.bundle_dir,
-        model=model,
-        preprocessor=preprocessor,
-        latent_mean=latent.mean(dim=0),
-        latent_std=latent.std(dim=0),
-        name=name,
-        training_survey=survey,
-        recipe={**dataclasses.asdict(training.config), "hidden": list(training.config.hidden)},
-        scores=scores,
-    )
-    return scores

@@ -133,7 +133,16 @@ def test_pixels_without_data_do_not_change_the_latents(vae: VaeBundle, rng: np.r
 def test_damaged_metadata_is_one_sentence_or_harmless(copies: dict[str, Path], kind: str, value: object):
     path = copies[kind] / "model.json"
     info = json.loads(path.read_text())
-    allowed = {"galspec", "recipe", "scores", "trainable_parameters", "name", "architecture", "vae_name"}
+    allowed = {
+        "galspec",
+        "recipe",
+        "scores",
+        "trainable_parameters",
+        "name",
+        "architecture",
+        "vae_name",
+        "latent_names",
+    }
     for key in info:
         damaged = {name: content for name, content in info.items() if name != key}
         if value != "absent":

@@ -5,7 +5,7 @@ import pytest
 
 from galspec.preprocess.spectra import SpectrumPreprocessor
 from galspec.training.pca_baseline import fit_chi2_components, project, reconstruct
-from galspec.training.vae import weighted_mse
+from galspec.training.vae_bundle import weighted_mse
 
 
 @pytest.fixture

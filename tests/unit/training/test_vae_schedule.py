@@ -13,7 +13,9 @@ from galspec.core.errors import RunError
 from galspec.core.wavelength import N_WAVE, wave_grid
 from galspec.models.bundle import load_vae_bundle
 from galspec.training import vae as vae_training
-from galspec.training.vae import SpectrumSet, VaeConfig, _Prepared, _VaeTraining, train_vae, weighted_mse
+from galspec.training.vae import VaeTraining, train_vae
+from galspec.training.vae_bundle import weighted_mse
+from galspec.training.vae_data import PreparedSpectra, SpectrumSet, VaeConfig
 
 SMALL = VaeConfig(n_epochs=2, batch_size=64, hidden=(16, 8))
 
@@ -29,9 +31,9 @@ def spectra() -> SpectrumSet:
     return SpectrumSet(flux.astype(np.float32), ivar, split, {"name": "toy", "source": "SIMULATED"})
 
 
-def play(config: VaeConfig, losses: list[float]) -> tuple[_VaeTraining, list[float]]:
+def play(config: VaeConfig, losses: list[float]) -> tuple[VaeTraining, list[float]]:
     """Judge made-up valid losses until training says it is finished; return the learning rates too."""
-    training = _VaeTraining(config)
+    training = VaeTraining(config)
     rates = []
     for loss in losses:
         if training.is_finished:
@@ -80,13 +82,13 @@ def test_flux_without_weight_is_never_seen(spectra: SpectrumSet, tmp_path: Path)
 
 def test_softening_bounds_the_weight_of_a_pixel(spectra: SpectrumSet):
     noiseless = dataclasses.replace(spectra, ivar=np.where(spectra.ivar > 0, np.float32(1e10), np.float32(0.0)))
-    prepared = _Prepared(noiseless, 0.022)
+    prepared = PreparedSpectra(noiseless, 0.022)
     assert float(prepared.train_weight.max()) == pytest.approx(0.022**-2, rel=1e-3)
     assert (prepared.train_weight[:, 100:140] == 0).all()
 
 
 def test_validation_in_blocks_is_the_mean_over_spectra(spectra: SpectrumSet, monkeypatch: pytest.MonkeyPatch):
-    prepared, training = _Prepared(spectra, 0.022), _VaeTraining(SMALL)
+    prepared, training = PreparedSpectra(spectra, 0.022), VaeTraining(SMALL)
     whole = training.validate(prepared)
     monkeypatch.setattr(vae_training, "_N_VALID", 16)  # 16 + 16 + 8 of 40
     blocks = training.validate(prepared)

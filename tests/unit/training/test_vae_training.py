@@ -14,7 +14,9 @@ from galspec.models.vae import InfoVAE, info_vae_loss, maximum_mean_discrepancy
 from galspec.preprocess.spectra import normalise_spectra
 from galspec.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from galspec.training.run_folder import RunStopped
-from galspec.training.vae import SpectrumSet, VaeConfig, line_strength, order_latents, train_vae, weighted_mse
+from galspec.training.vae import one_cycle_lr, train_vae
+from galspec.training.vae_bundle import line_strength, order_latents, weighted_mse
+from galspec.training.vae_data import SpectrumSet, VaeConfig
 
 SMALL = VaeConfig(n_epochs=3, batch_size=32, hidden=(32, 16))
 
@@ -94,9 +96,24 @@ def test_too_few_spectra_are_refused(tmp_path, spectra):
         train_vae(few, SMALL, tmp_path / "run")
 
 
-@pytest.mark.parametrize("bad", [{"n_epochs": 0}, {"mmd_lambda": 0.5}, {"softening": 0.0}])
+def test_one_cycle_rises_falls_and_continues_bit_for_bit(tmp_path, spectra):
+    rates = [one_cycle_lr(position, 0.01) for position in np.linspace(0.0, 1.0, 101)]
+    assert max(rates) == pytest.approx(0.01)
+    assert np.argmax(rates) == 15
+    assert rates[-1] == pytest.approx(1e-5, rel=0.01)
+    config = dataclasses.replace(SMALL, schedule="one_cycle")
+    whole = train_vae(spectra, config, tmp_path / "whole")
+    with pytest.raises(RunStopped):
+        train_vae(spectra, config, tmp_path / "parts", stop=lambda: True)
+    assert _weights(train_vae(spectra, config, tmp_path / "parts")) == _weights(whole)
+    assert _weights(whole) != _weights(train_vae(spectra, SMALL, tmp_path / "plateau"))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"n_epochs": 0}, {"mmd_lambda": 0.5}, {"softening": 0.0}, {"schedule": "none"}, {"grad_clip": -1.0}]
+)
 def test_bad_settings_are_refused(bad):
-    with pytest.raises(ConfigError, match="must be"):
+    with pytest.raises(ConfigError, match=r"must (not )?be"):
         VaeConfig(**bad)
 
 
