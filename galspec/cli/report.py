@@ -8,7 +8,7 @@ from typing import Any
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the verb."""
     parser.add_argument(
-        "name", help="which report: models (every bundle's data and scores), bench (speed), realism, learnability"
+        "name", help="which report: models (every bundle's data and scores), bench (speed), realism, learnability, vae"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of indented text")
 

@@ -9,6 +9,7 @@ from galspec.core.errors import ConfigError
 from galspec.core.home import home_dir, shipped_weights_dir
 from galspec.evaluation.learnability import report_learnability
 from galspec.evaluation.realism import report_realism
+from galspec.evaluation.vae_report import report_vae
 from galspec.models.bundle import read_bundle_info
 
 
@@ -41,6 +42,7 @@ REPORTS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "bench": report_bench,
     "learnability": report_learnability,
     "realism": report_realism,
+    "vae": report_vae,
 }
 
 
