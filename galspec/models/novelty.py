@@ -37,6 +37,8 @@ _N_REFERENCE: Final = 4000
 _N_SNR_BINS: Final = 4
 _REFINE_STEPS: Final = 25
 _CHUNK_ROWS: Final = 2048
+#: Fewer calibration spectra make p-values too coarse to mean anything.
+_MIN_CALIBRATION: Final = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +50,12 @@ class Novelty:
     p_value : ndarray, shape (N, 3)
         By `SCORES`: share of usual spectra at least as unusual, 1 / (n + 1) to 1.
     p_combined : ndarray, shape (N,)
-        The same for the smallest of the three.
+        The same for the largest of the severities.
     score : ndarray, shape (N, 3)
         Uncalibrated: mean squared residual, significance of the strongest feature, distance in latents.
     severity : ndarray, shape (N, 3)
-        Score over what 1 % of usual spectra exceed: tells apart what p-values, which cannot fall below
-        1 / (n + 1), call equally rare.
+        Score over what 1 % of usual spectra of similar signal to noise exceed: tells apart what p-values, which
+        cannot fall below 1 / (n + 1), call equally rare.
     """
 
     p_value: Floats
@@ -87,6 +89,10 @@ class NoveltyCalibration:
 
     def __post_init__(self) -> None:
         n = len(self.snr)
+        if n and n < _MIN_CALIBRATION:
+            raise SpectrumError(
+                f"{n} calibration spectra cannot say what is unusual; at least {_MIN_CALIBRATION} are needed."
+            )
         if self.reference.ndim != 2 or self.snr.shape != (n,) or self.score.shape != (n, len(SCORES)) or n < 1:
             raise ShapeError(
                 f"a novelty calibration needs reference (M, D), snr (C,) and score (C, {len(SCORES)}); got "
@@ -111,26 +117,40 @@ class NoveltyCalibration:
         return cls(**{field.name: np.asarray(arrays[field.name], np.float32) for field in dataclasses.fields(cls)})
 
     def p_values(self, score: Floats, snr: Floats) -> tuple[Floats, Floats]:
-        """Return p-values (N, 3) and of their smallest (N,).
+        """Return p-values (N, 3), and of the largest severity (N,).
 
         Parameters
         ----------
         score : ndarray, shape (N, 3)
         snr : ndarray, shape (N,)
-        """
-        single = self._single(score, snr)
-        own = self._single(self.score, self.snr).min(axis=1)
-        return single, _share_above(-own, -single.min(axis=1))
 
-    def _single(self, score: NDArray[np.floating], snr: NDArray[np.floating]) -> Floats:
-        edges = np.quantile(self.snr, np.linspace(0, 1, _N_SNR_BINS + 1)[1:-1])
-        mine, theirs = np.searchsorted(edges, snr), np.searchsorted(edges, self.snr)
+        Notes
+        -----
+        The combined one is not made of the three, which cannot tell the rarest apart, but of the severities: every
+        other calibration spectrum sets their scale, and the rest are what a spectrum is compared with, so that
+        they are as new to the scale as it is.
+        """
         found = np.empty((len(score), len(SCORES)))
+        mine, theirs = self._bins(snr), self._bins(self.snr)
         for group in range(_N_SNR_BINS):
             known = self.score[theirs == group]
             for column in range(len(SCORES)):
                 found[mine == group, column] = _share_above(known[:, column], score[mine == group, column])
-        return found
+        own = self.severity(self.score[1::2], self.snr[1::2]).max(axis=1)
+        return found, _share_above(own, self.severity(score, snr).max(axis=1))
+
+    def severity(self, score: NDArray[np.floating], snr: NDArray[np.floating]) -> Floats:
+        """Return scores over what 1 % of calibration spectra of similar signal to noise exceed, (N, 3)."""
+        known = self.score[::2]
+        mine, theirs = self._bins(snr), self._bins(self.snr[::2])
+        limits = [
+            np.quantile(known[theirs == group] if (theirs == group).any() else known, 0.99, axis=0)
+            for group in range(_N_SNR_BINS)
+        ]
+        return np.asarray(score / np.stack(limits)[mine], np.float64)
+
+    def _bins(self, snr: NDArray[np.floating]) -> NDArray[np.intp]:
+        return np.searchsorted(np.quantile(self.snr, np.linspace(0, 1, _N_SNR_BINS + 1)[1:-1]), snr)
 
 
 def _share_above(known: NDArray[np.floating], value: NDArray[np.floating]) -> Floats:
@@ -203,7 +223,7 @@ def _strongest_feature(deviation: Floats, has_data: NDArray[np.bool_]) -> Floats
 def calibrate_novelty(
     vae: "VaeBundle", train_latent: Floats32, flux: ArrayLike, ivar: ArrayLike
 ) -> NoveltyCalibration | None:
-    """Score the calibration spectra; None if there are none.
+    """Score the calibration spectra; None if there are fewer than 20.
 
     Parameters
     ----------
@@ -211,10 +231,10 @@ def calibrate_novelty(
     train_latent : ndarray, shape (N, D)
         Standardised; the first 4,000 become the reference.
     flux, ivar : array_like, shape (C, 1000)
-        Of the calibration split.
+        Of the calibration split; all of them can be encoded.
     """
     flux = np.asarray(flux)
-    if len(flux) == 0:
+    if len(flux) < _MIN_CALIBRATION:
         return None
     reference = np.asarray(train_latent[:_N_REFERENCE], np.float32)
     score, snr = novelty_scores(vae, reference, flux, ivar)
@@ -251,4 +271,4 @@ def spectrum_novelty(vae: "VaeBundle", flux: ArrayLike, ivar: ArrayLike) -> Nove
         raise ShapeError(f"expected spectra of shape (N, {N_WAVE}), got {np.shape(flux)}")
     score, snr = novelty_scores(vae, vae.novelty.reference, flux, ivar)
     p_value, p_combined = vae.novelty.p_values(score, snr)
-    return Novelty(p_value, p_combined, score, score / np.quantile(vae.novelty.score, 0.99, axis=0))
+    return Novelty(p_value, p_combined, score, vae.novelty.severity(score, snr))

@@ -41,6 +41,17 @@ def test_p_values_of_the_calibration_distribution_are_uniform():
     assert (single[is_bright] < 0.1).mean() < 0.2
 
 
+def test_the_rarest_levels_are_not_too_frequent():
+    rng = np.random.default_rng(3)
+    below = []
+    for _ in range(20):
+        score = rng.normal(size=(1400, 3)).astype(np.float32)
+        snr = rng.uniform(5, 50, 1400).astype(np.float32)
+        calibration = NoveltyCalibration(np.zeros((5, 6), np.float32), snr[:400], score[:400])
+        below.append((calibration.p_values(score[400:], snr[400:])[1] < 0.01).mean())
+    assert 0.007 < np.mean(below) < 0.0135  # 0.01 by construction
+
+
 def test_usual_galaxies_are_usual_and_a_shifted_one_is_not(demo, vae):
     flux, ivar = demo.spectra_block(demo.rows_in_split("test")[:120])
     usual = spectrum_novelty(vae, flux, ivar)
@@ -68,7 +79,9 @@ def test_other_shapes_are_refused(vae):
     with pytest.raises(ShapeError, match=r"\(N, 1000\)"):
         spectrum_novelty(vae, np.ones((2, 999)), np.ones((2, 999)))
     with pytest.raises(ShapeError, match="novelty calibration needs"):
-        dataclasses.replace(vae.novelty, snr=np.ones(3, np.float32))
+        dataclasses.replace(vae.novelty, snr=np.ones(30, np.float32))
+    with pytest.raises(SpectrumError, match="3 calibration spectra"):
+        NoveltyCalibration(vae.novelty.reference, vae.novelty.snr[:3], vae.novelty.score[:3])
 
 
 def test_without_calibration_spectra_there_is_no_calibration(vae):
