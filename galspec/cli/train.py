@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="instead of training, try N random widths and lambdas (table [search] of the config); the published "
-        "settings are the first; OUT/search.csv",
+        "widths are the first; OUT/search.csv",
     )
     _add_cnn_arguments(cnn)
 
@@ -158,11 +158,11 @@ def _search_vae(args: argparse.Namespace, data: Any, config: Any, stop: Callable
         def show(row: dict[str, Any]) -> None:
             bar.update(row["trial"] + 1 - bar.n)
 
-        rows = search_vae(data, config, search, args.out, args.search, show, stop)
+        rows = search_vae(data, config, search, args.out, args.search, show, stop, not args.restart)
     best = rows[0]
     print(
         f"best of {len(rows)} trials: lambda {best['mmd_lambda']:g}, hidden {best['hidden1']}-{best['hidden2']}, "
-        f"loss without discrepancy {best['valid_elbo']:.2f}; the published settings "
+        f"loss without discrepancy {best['valid_elbo']:.2f}; the published widths "
         f"{next(row['valid_elbo'] for row in rows if row['trial'] == 0):.2f}"
     )
     path: Path = args.out / TABLE

@@ -23,6 +23,7 @@ from galspec.training.vae import VaeTraining
 from galspec.training.vae_data import PreparedSpectra, SpectrumSet, VaeConfig
 
 TABLE: Final = "search.csv"
+_SETTINGS: Final = "search.json"
 COLUMNS: Final = (
     "trial",
     "mmd_lambda",
@@ -76,7 +77,7 @@ class SearchConfig:
 
 
 def draw_trial(config: SearchConfig, base: VaeConfig, trial: int) -> VaeConfig:
-    """Return the settings of a trial, which depend on its number only; trial 0 has the published ones.
+    """Return the settings of a trial, which depend on its number only; trial 0 has the published widths.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def draw_trial(config: SearchConfig, base: VaeConfig, trial: int) -> VaeConfig:
     """
     base = dataclasses.replace(base, n_epochs=config.n_epochs, batch_size=config.batch_size)
     if trial == 0:
-        return dataclasses.replace(base, hidden=HIDDEN)
+        return dataclasses.replace(base, hidden=HIDDEN, mmd_lambda=VaeConfig.mmd_lambda)
     rng = np.random.default_rng([config.seed, trial])
 
     def log_uniform(low: float, high: float) -> float:
@@ -107,6 +108,7 @@ def search_vae(
     n_trials: int,
     progress: Callable[[Row], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    resume: bool = True,
 ) -> list[Row]:
     """Run trials that the folder's table does not hold yet; return all rows, best first.
 
@@ -122,11 +124,14 @@ def search_vae(
         In all, the published settings included.
     progress, stop : callable, optional
         Called with each new row; asked after each trial.
+    resume : bool
+        If False, forget the trials of an earlier search in the folder.
 
     Returns
     -------
     list of dict
-        `COLUMNS`, by rising valid_elbo: the loss without the discrepancy, so that lambdas can be compared.
+        `COLUMNS`, by rising valid_elbo: the loss without the discrepancy, so that lambdas can be compared. A trial
+        whose loss was not finite has infinite scores.
 
     Raises
     ------
@@ -144,7 +149,11 @@ def search_vae(
         "search": dataclasses.asdict(config),
         "vae": {**dataclasses.asdict(base), "hidden": list(base.hidden)},
         "data_hash": data.survey.get("data_hash"),
+        "n": len(data.split),
     }
+    if not resume:
+        for name in (TABLE, _SETTINGS):
+            (folder.path / name).unlink(missing_ok=True)
     rows = _read_table(folder, identity)
     missing = [trial for trial in range(n_trials) if trial not in {row["trial"] for row in rows}]
     if missing:
@@ -173,13 +182,19 @@ def _run_trial(prepared: PreparedSpectra, config: VaeConfig, trial: int) -> Row:
     started = time.perf_counter()
     training = VaeTraining(config)
     best: Row = {}
-    while not training.is_finished:
-        training.train_epoch(prepared)
-        scores = training.validate(prepared)
-        training.judge(scores["valid_loss"])
-        training.epoch += 1
-        if training.best_epoch == training.epoch - 1:
-            best = scores
+    try:
+        while not training.is_finished:
+            training.train_epoch(prepared)
+            scores = training.validate(prepared)
+            training.judge(scores["valid_loss"])
+            training.epoch += 1
+            if training.best_epoch == training.epoch - 1:
+                best = scores
+    except RunError:
+        # Settings that diverge are a result too: the worst one.
+        best = {}
+    if not best:
+        best = dict.fromkeys(("valid_reconstruction", "valid_kl", "valid_mmd"), math.inf)
     training.model.load_state_dict(training.best)
     with torch.no_grad():
         residual = training.model.decode(training.model.encode(prepared.valid_x)[0]) - prepared.valid_x
@@ -197,7 +212,7 @@ def _run_trial(prepared: PreparedSpectra, config: VaeConfig, trial: int) -> Row:
         "valid_reconstruction": round(best["valid_reconstruction"], 4),
         "valid_kl": round(best["valid_kl"], 4),
         "valid_mmd": round(best["valid_mmd"], 6),
-        "valid_chi2_softened": round(float(chi2.mean()), 4),
+        "valid_chi2_softened": round(float(chi2.mean()), 4) if math.isfinite(best["valid_kl"]) else math.inf,
         "seconds": round(time.perf_counter() - started, 1),
     }
 
@@ -211,12 +226,13 @@ def _write_table(folder: RunFolder, rows: list[Row]) -> None:
 
 def _read_table(folder: RunFolder, identity: Row) -> list[Row]:
     """Return the finished trials; refuse those of another search."""
-    table, settings = folder.path / TABLE, folder.path / "search.json"
+    table, settings = folder.path / TABLE, folder.path / _SETTINGS
     if not table.is_file():
         write_json(settings, identity)
         return []
-    if settings.is_file():
-        require_same(json.loads(settings.read_text(encoding="utf-8")), json.loads(json.dumps(identity)), folder.path)
+    if not settings.is_file():
+        raise RunError(f"{table} stands without {_SETTINGS}, so what was searched is unknown; choose another folder.")
+    require_same(json.loads(settings.read_text(encoding="utf-8")), json.loads(json.dumps(identity)), folder.path)
     return read_search(table)
 
 

@@ -8,6 +8,7 @@ import pytest
 from galspec.core.errors import ConfigError, RunError
 from galspec.models.vae import HIDDEN
 from galspec.training.run_folder import RunStopped
+from galspec.training.vae import VaeTraining
 from galspec.training.vae_data import SpectrumSet, VaeConfig
 from galspec.training.vae_search import COLUMNS, SearchConfig, draw_trial, read_search, search_vae
 
@@ -56,6 +57,28 @@ def test_a_search_writes_its_table_and_continues(tmp_path, spectra):
     assert [row["trial"] for row in seen] == [1, 2]  # the first is not done again
     same = [name for name in COLUMNS if name != "seconds"]
     assert [[row[name] for name in same] for row in parts] == [[row[name] for name in same] for row in whole]
+
+
+def test_a_diverging_trial_is_the_worst_and_stops_nothing(tmp_path, spectra, monkeypatch):
+    def diverge(*_):
+        raise RunError("the loss is not finite in epoch 1; lower max_lr.")
+
+    real = VaeTraining.train_epoch
+    monkeypatch.setattr(VaeTraining, "train_epoch", diverge)
+    search_vae(spectra, BASE, CONFIG, tmp_path, 1)
+    monkeypatch.setattr(VaeTraining, "train_epoch", real)
+    rows = search_vae(spectra, BASE, CONFIG, tmp_path, 2)
+    assert [row["trial"] for row in rows] == [1, 0]
+    assert np.isinf(rows[1]["valid_elbo"])
+    again = search_vae(spectra, BASE, CONFIG, tmp_path, 1, resume=False)
+    assert np.isfinite(again[0]["valid_elbo"])
+
+
+def test_a_table_without_its_settings_is_refused(tmp_path, spectra):
+    search_vae(spectra, BASE, CONFIG, tmp_path, 1)
+    (tmp_path / "search.json").unlink()
+    with pytest.raises(RunError, match=r"without search\.json"):
+        search_vae(spectra, BASE, CONFIG, tmp_path, 2)
 
 
 def test_another_search_is_refused(tmp_path, spectra):
