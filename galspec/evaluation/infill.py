@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galspec.core.wavelength import wave_grid
+from galspec.evaluation.vae_comparison import usable_rows
 from galspec.preprocess.spectra import SpectrumPreprocessor, normalise_spectra
 from galspec.store.survey import Survey
 
@@ -108,8 +109,8 @@ def measure_infill(survey: Survey, n_train: int = N_TRAIN, n_valid: int = N_VALI
         of `ITERATIONS` the error of the pattern "gap"; "outlier_share": pixels of valid spectra taken out as
         outliers; counts.
     """
-    train = survey.rows_in_split("train")[:n_train]
-    valid = survey.rows_in_split("valid")[:n_valid]
+    train = usable_rows(survey, "train", n_train)
+    valid = usable_rows(survey, "valid", n_valid)
     train_flux, train_ivar, _ = normalise_spectra(*survey.spectra_block(train))
     flux, ivar, _ = normalise_spectra(*survey.spectra_block(valid))
     fitted = SpectrumPreprocessor.fit(train_flux, train_ivar)

@@ -9,9 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from galspec.core.lines import line_by_name
 from galspec.core.wavelength import LOGLAM_STEP, N_WAVE, wave_grid
+from galspec.evaluation.vae_comparison import usable_rows
 from galspec.models.bundle import VaeBundle
 from galspec.models.novelty import SCORES, spectrum_novelty
-from galspec.preprocess.spectra import spectrum_norms
+from galspec.preprocess.spectra import is_encodable, spectrum_norms
 from galspec.store.survey import Survey
 
 Floats32 = NDArray[np.float32]
@@ -54,8 +55,9 @@ def sky_residual(rng: np.random.Generator, flux: Floats32, ivar: Floats32) -> Sp
     added = flux.copy()
     for row in range(len(flux)):
         has_data = np.flatnonzero(ivar[row] > 0)
-        hit = rng.choice(has_data[has_data > has_data[-1] - 250], 30, replace=False)
-        added[row, hit] += (norm[row] * rng.uniform(0.3, 0.8) * rng.choice([-1, 1], 30)).astype(np.float32)
+        red = has_data[has_data > has_data[-1] - 250]
+        hit = rng.choice(red, min(30, len(red)), replace=False)
+        added[row, hit] += (norm[row] * rng.uniform(0.3, 0.8) * rng.choice([-1, 1], len(hit))).astype(np.float32)
     return added, ivar
 
 
@@ -110,7 +112,7 @@ def measure_oddities(vae: VaeBundle, survey: Survey, split: str, n_spectra: int 
         "usual": share of untouched spectra with combined p below 0.1, 0.05 and 0.01, which should be just that;
         "oddities": by name the area under the ROC curve, the share found at p < 0.01, and which score found it.
     """
-    rows = survey.rows_in_split(split)[:n_spectra]
+    rows = usable_rows(survey, split, n_spectra)
     flux, ivar = survey.spectra_block(rows)
     usual = spectrum_novelty(vae, flux, ivar)
     result: dict[str, Any] = {
@@ -120,10 +122,12 @@ def measure_oddities(vae: VaeBundle, survey: Survey, split: str, n_spectra: int 
         "oddities": {},
     }
     for name, inject in ODDITIES.items():
-        odd = spectrum_novelty(vae, *inject(np.random.default_rng(_SEED), flux, ivar))
-        truth = np.repeat([0, 1], len(rows))
+        odd_flux, odd_ivar = inject(np.random.default_rng(_SEED), flux, ivar)
+        kept = is_encodable(odd_flux, odd_ivar)  # a shift can move too much out of the grid
+        odd = spectrum_novelty(vae, odd_flux[kept], odd_ivar[kept])
+        truth = np.repeat([0, 1], [len(rows), int(kept.sum())])
         found = odd.p_combined < 0.01
-        by = np.bincount(odd.severity.argmax(axis=1), minlength=len(SCORES)) / len(rows)
+        by = np.bincount(odd.severity.argmax(axis=1), minlength=len(SCORES)) / kept.sum()
         result["oddities"][name] = {
             "auc": round(float(roc_auc_score(truth, -np.concatenate([usual.p_combined, odd.p_combined]))), 4),
             "found_at_1_percent": round(float(found.mean()), 4),

@@ -37,6 +37,10 @@ CONFIG_PATH: Final = REPOSITORY_DIR / "configs" / "vae_comparison.toml"
 _FORMAT: Final = "galspec-vae-report"
 _VERSION: Final = 1
 _N_LINES: Final = 3000
+_NO_SEARCH: Final = (
+    "no table of a search is given; make one with `python -m galspec train vae --search N --survey DIR --out RUN` and "
+    "name RUN/search.csv with --search."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +131,7 @@ def _infill(context: ReportContext) -> dict[str, Any]:
 def _search(context: ReportContext) -> dict[str, Any]:
     path = context.search_path
     if path is None:
-        raise ConfigError(
-            "no table of a search is given; make one with `python -m galspec train vae --search N --survey DIR "
-            "--out RUN` and name RUN/search.csv with --search."
-        )
+        raise ConfigError(_NO_SEARCH)
     return {"trials": sorted(read_search(path), key=lambda row: row["valid_elbo"])}
 
 
@@ -153,7 +154,7 @@ def measure_parts(context: ReportContext, names: Iterable[str], path: Path = RES
     ----------
     context : ReportContext
     names : iterable of str
-        Of PARTS; "all" means all of them.
+        Of PARTS; "all" means all that can be measured with what is given.
     path : Path
 
     Returns
@@ -168,11 +169,11 @@ def measure_parts(context: ReportContext, names: Iterable[str], path: Path = RES
     GalspecError
         If a part cannot be measured; those before it are kept.
     """
+    names = list(names)
     wanted = list(dict.fromkeys(name for given in names for name in (PARTS if given == "all" else (given,))))
     if unknown := [name for name in wanted if name not in PARTS]:
         raise ConfigError(f"there is no part {', '.join(unknown)}; the parts are {', '.join(PARTS)} and all.")
-    if "real" in wanted:
-        context.real_folder()  # refused here and not after the minutes of the parts before it
+    wanted = _possible(context, wanted, is_all="all" in names)
     report = _read(path) if path.exists() else _empty()
     for name in wanted:
         start = time.monotonic()
@@ -180,6 +181,26 @@ def measure_parts(context: ReportContext, names: Iterable[str], path: Path = RES
         report = store_part(name, content, _provenance(context, time.monotonic() - start), path)
         context.report(f"part {name} stored in {path}")
     return report
+
+
+def _possible(context: ReportContext, wanted: list[str], is_all: bool) -> list[str]:
+    """Return the parts that can be measured; refuse now, not after minutes, one that was named and cannot be."""
+    missing = {}
+    if "real" in wanted:
+        try:
+            context.real_folder()
+        except ConfigError as error:
+            missing["real"] = str(error)
+    if "search" in wanted and context.search_path is None:
+        missing["search"] = _NO_SEARCH
+    if "novelty" in wanted and context.vae.novelty is None:
+        name = context.vae.info.get("name")
+        missing["novelty"] = f"VAE {name!r} has no novelty calibration; train it on a survey with a calibration split."
+    if missing and not is_all:
+        raise ConfigError(" ".join(f"part {name}: {reason}" for name, reason in missing.items()))
+    for name, reason in missing.items():
+        context.report(f"part {name} left out: {reason}")
+    return [name for name in wanted if name not in missing]
 
 
 def store_part(name: str, content: dict[str, Any], provenance: dict[str, Any], path: Path) -> dict[str, Any]:

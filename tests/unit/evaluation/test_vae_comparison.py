@@ -298,3 +298,23 @@ def test_the_shipped_vae_on_real_spectra(real_dir, survey):
     assert set(result["median"]) == {"yip10", "shipped", "shipped_refined"}
     assert result["requirement"]["n_counted"] >= vae_real.MIN_FILES
     assert result["requirement"]["pass"]
+
+
+def test_parts_that_cannot_be_measured_are_refused_before_anything_is(folders, tmp_path):
+    said: list[str] = []
+    context = vae_report.ReportContext(
+        survey=open_survey(folders[0]), vae=load_vae_bundle(folders[1]), report=said.append
+    )
+    for part, words in (("real", "--real"), ("search", "--search"), ("novelty", "no novelty calibration")):
+        context.vae.novelty = None
+        with pytest.raises(ConfigError, match=words):
+            vae_report.measure_parts(context, [part], tmp_path / "vae.json")
+    with pytest.raises(ConfigError, match="no part nonsense"):
+        vae_report.measure_parts(context, ["nonsense"], tmp_path / "vae.json")
+    assert not (tmp_path / "vae.json").exists()
+    assert said == []
+    # Asked for all, what is possible is measured and what is not is named.
+    assert vae_report._possible(context, list(vae_report.PARTS), is_all=True) == [
+        name for name in vae_report.PARTS if name not in {"real", "search", "novelty"}
+    ]
+    assert len(said) == 3
