@@ -40,9 +40,20 @@ def bpt_class(log_n2: float, log_o3: float, ew_halpha: float) -> str:
 
 
 def bpt_classes(log_n2: ArrayLike, log_o3: ArrayLike, ew_halpha: ArrayLike) -> NDArray[np.str_]:
-    """Return `bpt_class` of many galaxies, shape (N,)."""
+    """Return `bpt_class` of many galaxies, shape (N,); "" where the equivalent width is NaN: not measured."""
     values = [np.asarray(value, np.float64) for value in (log_n2, log_o3, ew_halpha)]
-    return np.array(BPT_CLASSES)[_class_index(*values)]
+    return np.where(np.isfinite(values[2]), np.array(BPT_CLASSES)[_class_index(*values)], "")
+
+
+def class_ratio(metal: ArrayLike, balmer: ArrayLike) -> Floats:
+    """Return log10(metal / balmer) to place a galaxy in the diagram, (N,).
+
+    A metal line that noise made negative is faint: far below every dividing line, as in `bpt_probabilities`. NaN where
+    the Balmer line is not positive or one of them is not measured.
+    """
+    metal, balmer = np.asarray(metal, np.float64), np.asarray(balmer, np.float64)
+    ratio = np.divide(metal, balmer, out=np.full(metal.shape, np.nan), where=balmer > 0)
+    return np.asarray(np.log10(np.maximum(ratio, _FAINT)))
 
 
 def _class_index(log_n2: Floats, log_o3: Floats, ew_halpha: Floats) -> NDArray[np.int64]:

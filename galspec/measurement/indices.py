@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from galspec.core.errors import ShapeError
 from galspec.core.wavelength import air_to_vacuum, wave_edges, wave_grid
-from galspec.measurement.lines import require_spectra
+from galspec.measurement.lines import as_measurable
 
 Floats = NDArray[np.float64]
 
@@ -100,7 +101,10 @@ def measure_indices(
     Bands of equivalent widths end inside pixels, which count by the part inside; Dn4000 takes the pixels whose
     centres are inside. A band's mean is over its pixels with data, each weighing the same.
     """
-    flux, weights = require_spectra(flux, ivar)
+    flux, weights = as_measurable(flux, ivar)
+    for name, given, shape in (("emission", emission, flux.shape), ("emission_err", emission_err, flux.shape[:1])):
+        if given is not None and np.shape(given) != shape:
+            raise ShapeError(f"{name} must be {shape}, as the spectra are; got {np.shape(given)}")
     has_data = np.ones(flux.shape) if weights is None else (weights > 0).astype(np.float64)
     variance = np.zeros(flux.shape)
     if weights is not None:

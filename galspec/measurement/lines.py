@@ -23,6 +23,7 @@ from galspec.measurement.profiles import (
     line_profiles,
 )
 from galspec.measurement.solver import NormalEquations
+from galspec.preprocess.quality import require_spectra
 from galspec.preprocess.spectra import spectrum_norms
 
 Floats = NDArray[np.float64]
@@ -96,7 +97,7 @@ class LineMeasurements:
     emission: Floats32
 
 
-def require_spectra(flux: ArrayLike, ivar: ArrayLike | None) -> tuple[Floats, Floats | None]:
+def as_measurable(flux: ArrayLike, ivar: ArrayLike | None) -> tuple[Floats, Floats | None]:
     """Return flux and ivar as float64 after checking them; flux is 0 in gaps.
 
     Parameters
@@ -111,33 +112,12 @@ def require_spectra(flux: ArrayLike, ivar: ArrayLike | None) -> tuple[Floats, Fl
     SpectrumError
         If ivar is negative or not finite, or flux is not finite where there are data.
     """
-    flux = np.array(flux, dtype=np.float64)
-    if flux.ndim != 2 or flux.shape[1] != N_WAVE:
-        raise ShapeError(f"flux must be (N, {N_WAVE}) on the project's grid; got {flux.shape}: rebin the spectra to it")
+    checked, weights = require_spectra(flux, np.ones(np.shape(flux)) if ivar is None else ivar)
+    found = np.array(checked, dtype=np.float64)
     if ivar is None:
-        _require_finite(flux, np.ones(flux.shape, bool))
-        return flux, None
-    ivar = np.asarray(ivar, dtype=np.float64)
-    if ivar.shape != flux.shape:
-        raise ShapeError(f"ivar must have the shape of flux, {flux.shape}; got {ivar.shape}")
-    bad = np.flatnonzero(~(np.isfinite(ivar) & (ivar >= 0)).all(axis=1))
-    if len(bad):
-        raise SpectrumError(
-            f"ivar is negative or not finite in {len(bad)} spectra (first: row {bad[0]}); inverse variances are "
-            "finite, and 0 where there is no data"
-        )
-    _require_finite(flux, ivar > 0)
-    flux[ivar == 0] = 0.0
-    return flux, ivar
-
-
-def _require_finite(flux: Floats, has_data: Bools) -> None:
-    bad = np.flatnonzero((~np.isfinite(flux) & has_data).any(axis=1))
-    if len(bad):
-        raise SpectrumError(
-            f"flux is not finite in {len(bad)} spectra (first: row {bad[0]}) at pixels that count as data; set ivar "
-            "to 0 there"
-        )
+        return found, None
+    found[weights == 0] = 0.0
+    return found, np.asarray(weights, np.float64)
 
 
 def require_redshift(redshift: ArrayLike | None, n_spectra: int) -> Floats:
@@ -201,7 +181,7 @@ def measure_lines(
     are common to all lines: the best nodes of a grid on the residual of a first fit, strong lines deciding, under a
     prior (140 km/s within a factor of 1.5; 0 within 40 km/s).
     """
-    flux64, ivar64 = require_spectra(flux, ivar)
+    flux64, ivar64 = as_measurable(flux, ivar)
     one_plus_z = 1.0 + require_redshift(redshift, len(flux64))
     design = design or shipped_design()
     weight = np.ones(flux64.shape) if ivar64 is None else ivar64

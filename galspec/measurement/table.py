@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from galspec.core.lines import MEASURED_LINES, line_flux_column
-from galspec.measurement.bpt import BPT_CLASSES, bpt_classes, bpt_probabilities
+from galspec.measurement.bpt import BPT_CLASSES, bpt_classes, bpt_probabilities, class_ratio
 from galspec.measurement.indices import StellarIndices, measure_indices
-from galspec.measurement.lines import LineMeasurements, measure_lines, require_redshift, require_spectra
+from galspec.measurement.lines import LineMeasurements, as_measurable, measure_lines, require_redshift
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def measure_spectra(flux: ArrayLike, ivar: ArrayLike | None = None, redshift: Ar
     SpectrumError
         If ivar is negative, or flux or a redshift not finite where there are data.
     """
-    flux64, ivar64 = require_spectra(flux, ivar)
+    flux64, ivar64 = as_measurable(flux, ivar)
     redshift64 = require_redshift(redshift, len(flux64))
     parts = [
         _measure_rows(flux64[rows], None if ivar64 is None else ivar64[rows], redshift64[rows])
@@ -116,8 +116,11 @@ def _diagram_columns(lines: LineMeasurements) -> dict[str, NDArray[np.generic]]:
     ew, ew_err = lines.ew[:, _INDEX["Halpha"]], lines.ew_err[:, _INDEX["Halpha"]]
     log_n2, log_n2_err = _log_ratio(flux, error, 3, 2)
     log_o3, log_o3_err = _log_ratio(flux, error, 1, 0)
+    is_known = np.isfinite(flux).all(axis=1)
+    ew = np.where(is_known, ew, np.nan)
+    ratios = class_ratio(flux[:, 3], flux[:, 2]), class_ratio(flux[:, 1], flux[:, 0])
     columns: dict[str, NDArray[np.generic]] = {"log_n2": log_n2, "log_n2_err": log_n2_err}
-    columns |= {"log_o3": log_o3, "log_o3_err": log_o3_err, "bpt_class": bpt_classes(log_n2, log_o3, ew)}
+    columns |= {"log_o3": log_o3, "log_o3_err": log_o3_err, "bpt_class": bpt_classes(*ratios, ew)}
     probabilities = bpt_probabilities(flux, error, ew, ew_err)
     names = ("p_sf", "p_composite", "p_agn", "p_none")
     return columns | {name: probabilities[:, index] for index, name in enumerate(names[: len(BPT_CLASSES)])}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from galspec.core.errors import ConfigError, ShapeError
 from galspec.models.novelty import NoveltyCalibration
 from galspec.models.vae import DEFAULT_SOFTENING, InfoVAE, refine_latents
+from galspec.preprocess.quality import soften
 from galspec.preprocess.spectra import SpectrumPreprocessor
 
 Floats32 = NDArray[np.float32]
@@ -178,7 +179,7 @@ class VaeBundle:
             raise ConfigError(f"n_steps is {n_steps}, but must be at least 1.")
         filled, cleaned = self.preprocessor.encoder_input_and_weights(flux, ivar)
         softening = float(self.info.get("recipe", {}).get("softening", DEFAULT_SOFTENING))
-        weight = torch.from_numpy(cleaned / (1.0 + cleaned * np.float32(softening**2)))
+        weight = torch.from_numpy(soften(cleaned, softening))
         x = torch.from_numpy(filled)
         blocks = zip(x.split(_BATCH_SPECTRA), weight.split(_BATCH_SPECTRA), strict=True)
         raw = [refine_latents(self.model, block, block_weight, n_steps).numpy() for block, block_weight in blocks]

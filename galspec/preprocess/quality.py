@@ -53,18 +53,35 @@ def require_spectra(flux: ArrayLike, ivar: ArrayLike) -> tuple[Block, Block]:
             f"* arange({N_WAVE}); got {flux.shape} and {ivar.shape}. galspec.preprocess.spectra.resample_to_grid "
             "brings other wavelengths there."
         )
-    with np.errstate(invalid="ignore"):
-        for what, is_bad in (
-            ("an inverse variance that is negative or not finite", ~np.isfinite(ivar) | (ivar < 0)),
-            ("a flux that is not finite where ivar > 0", ~np.isfinite(flux) & (ivar > 0)),
-        ):
-            rows = np.flatnonzero(is_bad.any(axis=1))
-            if len(rows):
-                raise SpectrumError(
-                    f"{len(rows)} of {len(flux)} spectra have {what} (rows {_listed(rows)}); set ivar to 0 where "
-                    "there is no data"
-                )
+    for what, is_bad in _impossible(flux, ivar).items():
+        rows = np.flatnonzero(is_bad)
+        if len(rows):
+            raise SpectrumError(
+                f"{len(rows)} of {len(flux)} spectra have {what} (rows {_listed(rows)}); set ivar to 0 where "
+                "there is no data"
+            )
     return flux, ivar
+
+
+def _impossible(flux: Block, ivar: Block) -> dict[str, NDArray[np.bool_]]:
+    """Return what can be wrong with numbers and which spectra have it, (N,) each."""
+    with np.errstate(invalid="ignore"):
+        return {
+            "an inverse variance that is negative or not finite": np.any(~np.isfinite(ivar) | (ivar < 0), axis=1),
+            "a flux that is not finite where ivar > 0": np.any(~np.isfinite(flux) & (ivar > 0), axis=1),
+        }
+
+
+def has_enough_data(flux: Block, ivar: Block) -> NDArray[np.bool_]:
+    """Return True (N,) for spectra without impossible numbers and with data in at least 60 % of the pixels."""
+    is_bad = np.any(list(_impossible(flux, ivar).values()), axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(~is_bad & ((ivar > 0).mean(axis=1) >= MIN_DATA_FRACTION))
+
+
+def soften(ivar: NDArray[np.float32], error: float) -> NDArray[np.float32]:
+    """Return ivar with an error added in quadrature to every pixel; no data stays no data."""
+    return np.asarray(ivar / (1.0 + ivar * np.float32(error**2)), np.float32)
 
 
 def spectrum_problems(flux: ArrayLike, ivar: ArrayLike, redshift: ArrayLike | None = None) -> list[str]:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from galspec.core.errors import ShapeError, SpectrumError
 from galspec.core.wavelength import N_WAVE, NORM_WINDOW, norm_window_mask, wave_edges
 from galspec.preprocess.components import chunks, fit_components, fit_weights, good_pixels, posterior_coefficients
-from galspec.preprocess.quality import MIN_DATA_FRACTION, outlier_pixels, require_enough_data, require_spectra
+from galspec.preprocess.quality import has_enough_data, outlier_pixels, require_enough_data, require_spectra
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -57,9 +57,9 @@ def spectrum_norms(flux: ArrayLike, ivar: ArrayLike) -> Floats:
 
 
 def is_encodable(flux: ArrayLike, ivar: ArrayLike) -> NDArray[np.bool_]:
-    """Return True (N,) for spectra that can be normalised and have data in at least 60 % of the pixels."""
+    """Return True (N,) for spectra that the encoder takes: numbers possible, a norm, data in 60 % of the pixels."""
     flux, ivar = _require_block(flux, ivar)
-    return np.asarray(np.isfinite(spectrum_norms(flux, ivar)) & ((ivar > 0).mean(axis=1) >= MIN_DATA_FRACTION))
+    return np.asarray(np.isfinite(spectrum_norms(flux, ivar)) & has_enough_data(flux, ivar))
 
 
 def spectrum_norm(flux: ArrayLike, ivar: ArrayLike) -> float:

@@ -81,6 +81,8 @@ def train_cnn(
     ConfigError
         If ``start`` is another network than the settings name.
     """
+    if start is not None and loader is not None:
+        raise ConfigError("start brings its own image scaling, so it cannot share a loader; give one of the two.")
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder = RunFolder(run_dir)
     if not resume:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from galspec.core.errors import ConfigError, RunError, SpectrumError
 from galspec.models.vae import HIDDEN, InfoVAE, info_vae_loss
+from galspec.preprocess.quality import soften
 from galspec.preprocess.spectra import SpectrumPreprocessor, normalise_spectra
 from galspec.training.pca_baseline import N_FIT, fit_chi2_components, reconstruct
-from galspec.training.vae_data import soften
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from galspec.core.errors import ConfigError, SpectrumError
 from galspec.models.vae import DEFAULT_SOFTENING, HIDDEN, N_LATENT
+from galspec.preprocess.quality import soften
 from galspec.preprocess.spectra import SpectrumPreprocessor, is_encodable, normalise_spectra
 from galspec.training.run_folder import Row
 
@@ -116,11 +117,6 @@ class PreparedSpectra:
         cleaned = self.preprocessor.clean(flux, ivar)
         x = self.preprocessor.infill(flux, cleaned) - self.preprocessor.mean_flux.astype(np.float32)
         return torch.from_numpy(x), torch.from_numpy(soften(cleaned, self.softening))
-
-
-def soften(ivar: Floats32, softening: float) -> Floats32:
-    """Return ivar with an error added in quadrature to every pixel; no data stays no data."""
-    return np.asarray(ivar / (1.0 + ivar * np.float32(softening**2)), np.float32)
 
 
 def usable_split(flux: Floats32, ivar: Floats32, split: NDArray[Any]) -> NDArray[Any]:

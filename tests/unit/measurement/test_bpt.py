@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galspec.core.errors import ShapeError
-from galspec.measurement.bpt import BPT_CLASSES, bpt_class, bpt_classes, bpt_probabilities
+from galspec.measurement.bpt import BPT_CLASSES, bpt_class, bpt_classes, bpt_probabilities, class_ratio
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,11 @@ def test_undetected_lines() -> None:
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(ShapeError, match="must be \\(N, 4\\)"):
         bpt_probabilities(np.ones((2, 3)), np.ones((2, 3)), np.ones(2), np.ones(2))
+
+
+def test_a_metal_line_that_noise_made_negative_is_faint_and_not_missing() -> None:
+    ratio = class_ratio([-0.1, 1.0, 1.0, np.nan], [1.0, 10.0, -1.0, 1.0])
+    assert ratio[:2].tolist() == [-4.0, -1.0]
+    assert np.isnan(ratio[2:]).all()
+    assert bpt_classes(ratio[:1], ratio[:1], [20.0]).tolist() == ["star-forming"]
+    assert bpt_classes([-0.5], [0.0], [np.nan]).tolist() == [""]

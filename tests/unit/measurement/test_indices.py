@@ -105,5 +105,9 @@ def test_models_have_no_errors() -> None:
 
 
 def test_wrong_shapes_are_refused() -> None:
-    with pytest.raises(ShapeError, match="flux must be"):
+    with pytest.raises(ShapeError, match="flux and ivar must both be"):
         measure_indices(np.ones(N_WAVE))
+    with pytest.raises(ShapeError, match="emission must be"):
+        measure_indices(np.ones((2, N_WAVE)), emission=np.zeros(N_WAVE))
+    with pytest.raises(ShapeError, match="emission_err must be"):
+        measure_indices(np.ones((2, N_WAVE)), emission_err=np.zeros(3))

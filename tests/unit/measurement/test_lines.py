@@ -219,13 +219,13 @@ def test_no_spectra_are_no_rows() -> None:
 @pytest.mark.parametrize(
     ("edit", "error", "message"),
     [
-        (lambda f, i: (f[:, :500], i), ShapeError, "flux must be"),
-        (lambda f, i: (f[0], i[0]), ShapeError, "flux must be"),
-        (lambda f, i: (f, i[:1]), ShapeError, "shape of flux"),
+        (lambda f, i: (f[:, :500], i), ShapeError, "flux and ivar must both be"),
+        (lambda f, i: (f[0], i[0]), ShapeError, "flux and ivar must both be"),
+        (lambda f, i: (f, i[:1]), ShapeError, "flux and ivar must both be"),
         (lambda f, i: (f, -i), SpectrumError, "negative"),
-        (lambda f, i: (f, i * np.nan), SpectrumError, "not finite in 2 spectra"),
-        (lambda f, i: (np.where(np.arange(N_WAVE) == 5, np.nan, f), i), SpectrumError, "flux is not finite"),
-        (lambda f, i: (np.where(np.arange(N_WAVE) == 5, np.inf, f), None), SpectrumError, "flux is not finite"),
+        (lambda f, i: (f, i * np.nan), SpectrumError, "2 of 2 spectra have an inverse variance"),
+        (lambda f, i: (np.where(np.arange(N_WAVE) == 5, np.nan, f), i), SpectrumError, "flux that is not finite"),
+        (lambda f, i: (np.where(np.arange(N_WAVE) == 5, np.inf, f), None), SpectrumError, "flux that is not finite"),
     ],
 )
 def test_bad_input_is_named(edit, error, message) -> None:

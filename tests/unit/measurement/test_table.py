@@ -64,7 +64,7 @@ def test_flags_say_what_is_wrong() -> None:
     flux[2, 725:737] *= 1.5  # something broad beside Halpha
     found = measure_spectra(flux, ivar)
     assert found["flag"].tolist() == ["not-fitted", "lines-missing", "poor-fit", ""]
-    assert found["bpt_class"][0] == "none"
+    assert found["bpt_class"][0] == ""
     assert found.loc[0, PROBABILITIES].isna().all()
 
 
@@ -80,7 +80,7 @@ def test_no_spectra_are_an_empty_table() -> None:
 
 
 def test_bad_input_is_refused() -> None:
-    with pytest.raises(ShapeError, match="flux must be"):
+    with pytest.raises(ShapeError, match="flux and ivar must both be"):
         measure_spectra(np.ones((2, 10)))
     with pytest.raises(SpectrumError, match="negative"):
         measure_spectra(np.ones((1, N_WAVE)), -np.ones((1, N_WAVE)))

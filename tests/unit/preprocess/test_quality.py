@@ -72,6 +72,8 @@ def test_mostly_empty_spectra_are_refused_and_say_how_empty(block):
     assert "data in 40% of the pixels" in problems[1]
     assert "redshift 0.5000 outside 0-0.36" in problems[2]
     assert is_encodable(flux, ivar).tolist() == [True, False, True]
+    flux[0, 3], ivar[2, 4] = np.nan, -1.0  # what the encoder refuses is not encodable
+    assert is_encodable(flux, ivar).tolist() == [False, False, False]
 
 
 def test_cosmic_rays_are_found_and_lines_and_bad_calibration_are_not():

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -11,7 +12,7 @@ from galspec.core.home import REPOSITORY_DIR
 from galspec.models.bundle import VaeBundle, load_predictor_bundle
 from galspec.models.catalog import build_network
 from galspec.training.checkpoint import load_checkpoint
-from galspec.training.cnn import fit_image_scaler, train_cnn
+from galspec.training.cnn import fit_image_scaler, start_from, train_cnn
 from galspec.training.config import CnnConfig, load_config
 from galspec.training.data import Selection, TrainingSet, make_loader, plan_in_order
 from galspec.training.loop import CnnTraining
@@ -203,3 +204,47 @@ def test_shipped_settings_load():
     config = load_config(CnnConfig, REPOSITORY_DIR / "configs" / "hybrid.toml", "cnn")
     assert config.peak_lr == 0.03
     assert config.n_epochs == 50
+
+
+def _save_predictor(bright_set: TrainingSet, vae: VaeBundle, folder: Path) -> Path:
+    return train_cnn(bright_set, vae, dataclasses.replace(CONFIG, n_epochs=1), folder)
+
+
+def test_training_starts_from_a_bundle_and_says_so(bright_set: TrainingSet, vae: VaeBundle, tmp_path: Path):
+    first = _save_predictor(bright_set, vae, tmp_path / "first")
+    start = load_predictor_bundle(first, fold=False)
+    network = build_network("simple-deconv")
+    start_from(network, start, "simple-deconv", vae.sha256)
+    for name, value in start.network.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value), name
+    second = load_predictor_bundle(train_cnn(bright_set, vae, CONFIG, tmp_path / "second", start=start))
+    assert second.info["recipe"]["start"]["sha256"] == start.sha256
+    assert second.info["recipe"]["start"]["passes"] == 80
+    assert (second.image_scaler.mean == start.image_scaler.mean).all()
+    # The first epoch begins where the other run ended, not at random weights.
+    begins = next(row for row in rows_of(tmp_path / "second") if row["kind"] == "epoch")["train_mse"]
+    scratch = next(row for row in rows_of(tmp_path / "first") if row["kind"] == "epoch")["train_mse"]
+    assert begins < scratch
+
+
+def test_latents_of_another_vae_get_a_new_last_layer(bright_set: TrainingSet, vae: VaeBundle, tmp_path: Path):
+    start = load_predictor_bundle(_save_predictor(bright_set, vae, tmp_path), fold=False)
+    torch.manual_seed(5)
+    network = build_network("simple-deconv")
+    fresh = {name: value.clone() for name, value in network.state_dict().items()}
+    start_from(network, start, "simple-deconv", "0" * 64)
+    last = list(dict(network.named_children()))[-1]
+    for name, value in network.state_dict().items():
+        expected = fresh if name.startswith(f"{last}.") else start.network.state_dict()
+        assert torch.equal(value, expected[name]), name
+
+
+def test_another_network_or_a_shared_loader_cannot_be_started_from(
+    bright_set: TrainingSet, vae: VaeBundle, tmp_path: Path
+):
+    start = load_predictor_bundle(_save_predictor(bright_set, vae, tmp_path), fold=False)
+    with pytest.raises(ConfigError, match="is a simple-deconv, but a simple-cnn is to be trained"):
+        train_cnn(bright_set, vae, dataclasses.replace(CONFIG, model="simple-cnn"), tmp_path / "a", start=start)
+    loader = make_loader(bright_set, fit_image_scaler(bright_set), torch.device("cpu"))
+    with pytest.raises(ConfigError, match="cannot share a loader"):
+        train_cnn(bright_set, vae, CONFIG, tmp_path / "b", start=start, loader=loader)
