@@ -121,7 +121,7 @@ def search_vae(
     run_dir : Path
         Gets `search.csv` after every trial; an interrupted search continues.
     n_trials : int
-        In all, the published settings included.
+        In all, the published widths included.
     progress, stop : callable, optional
         Called with each new row; asked after each trial.
     resume : bool
