@@ -130,7 +130,12 @@ def maximum_mean_discrepancy(latent: Tensor, prior: Tensor) -> Tensor:
 
 
 def info_vae_loss(
-    model: InfoVAE, x: Tensor, weight: Tensor, mmd_lambda: float, generator: torch.Generator | None = None
+    model: InfoVAE,
+    x: Tensor,
+    weight: Tensor,
+    mmd_lambda: float,
+    generator: torch.Generator | None = None,
+    noisy: Tensor | None = None,
 ) -> VaeLoss:
     """Return the InfoVAE loss of a batch.
 
@@ -145,6 +150,8 @@ def info_vae_loss(
         lambda of Zhao et al. (2017); 1 is the plain VAE.
     generator : torch.Generator, optional
         Source of the noise, for reproducible runs.
+    noisy : Tensor, shape (N, 1000), optional
+        What the encoder sees instead of ``x``: the same spectra with noise added.
 
     Notes
     -----
@@ -152,7 +159,7 @@ def info_vae_loss(
     (2020); their code multiplies the discrepancy by batch size and latent dimension. Here the loss
     is divided by N, so that the learning rate does not depend on the batch size.
     """
-    output, mean, log_variance, latent = model(x, generator)
+    output, mean, log_variance, latent = model(x if noisy is None else noisy, generator)
     reconstruction = (0.5 * weight * (output - x).square()).sum(dim=1).mean()
     kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
     prior = torch.randn((N_PRIOR, model.n_latent), generator=generator, device=x.device)

@@ -63,7 +63,11 @@ class VaeTraining:
             if config.schedule == "one_cycle":
                 self._set_lr(one_cycle_lr((self.epoch + index / len(batches)) / config.n_epochs, config.max_lr))
             x, weight = prepared.train_x[rows], prepared.train_weight[rows]
-            loss = info_vae_loss(self.model, x, weight, config.mmd_lambda, self.generator)
+            noisy = None
+            if config.input_noise:
+                noise = torch.randn(x.shape, generator=self.generator)
+                noisy = x + config.input_noise * prepared.train_error[rows] * noise
+            loss = info_vae_loss(self.model, x, weight, config.mmd_lambda, self.generator, noisy)
             self.optimiser.zero_grad(set_to_none=True)
             loss.total.backward()
             if config.grad_clip:

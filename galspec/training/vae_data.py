@@ -45,6 +45,9 @@ class VaeConfig:
     grad_clip : float
         Largest norm of the gradient; 0 = off, as published. A bright spectrum's chi squared can be a thousand times
         the usual: without a limit one such batch undoes many steps.
+    input_noise : float
+        Noise added to what the encoder sees in training, drawn anew each time, in units of each pixel's error;
+        0 = none, as published. An encoder that sees the same noise a hundred times learns it by heart.
     seed : int
     """
 
@@ -58,6 +61,7 @@ class VaeConfig:
     stop_patience: int = 10
     min_improvement: float = 1e-3
     grad_clip: float = 0.0
+    input_noise: float = 0.0
     seed: int = 12345
     n_latent: int = N_LATENT
     hidden: tuple[int, ...] = HIDDEN
@@ -69,8 +73,9 @@ class VaeConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}, but must be at least 1.")
         if self.schedule not in SCHEDULES:
             raise ConfigError(f"schedule is {self.schedule!r}, but must be one of {', '.join(SCHEDULES)}.")
-        if self.grad_clip < 0.0:
-            raise ConfigError(f"grad_clip is {self.grad_clip}, but must not be negative (0 = off).")
+        for name in ("grad_clip", "input_noise"):
+            if getattr(self, name) < 0.0:
+                raise ConfigError(f"{name} is {getattr(self, name)}, but must not be negative (0 = off).")
         if self.mmd_lambda < 1.0 or self.max_lr <= 0.0 or self.softening <= 0.0:
             raise ConfigError("mmd_lambda must be at least 1, max_lr and softening must be positive.")
 
@@ -106,17 +111,19 @@ class PreparedSpectra:
             )
         flux, ivar, _ = normalise_spectra(data.flux[is_train], data.ivar[is_train])
         self.preprocessor = SpectrumPreprocessor.fit(flux, ivar)
-        self.train_x, self.train_weight = self._tensors(flux, ivar)
+        self.train_x, self.train_weight, self.train_error = self._tensors(flux, ivar)
         self.train_flux, self.train_ivar = flux, ivar
         flux, ivar, _ = normalise_spectra(data.flux[is_valid], data.ivar[is_valid])
         self.valid_flux, self.valid_ivar = flux, ivar
-        self.valid_x, self.valid_weight = self._tensors(flux, ivar)
+        self.valid_x, self.valid_weight, _ = self._tensors(flux, ivar)
         self.calibration_flux, self.calibration_ivar = data.flux[is_calibration], data.ivar[is_calibration]
 
-    def _tensors(self, flux: Floats32, ivar: Floats32) -> tuple[Tensor, Tensor]:
+    def _tensors(self, flux: Floats32, ivar: Floats32) -> tuple[Tensor, Tensor, Tensor]:
+        """Return encoder inputs, softened weights and errors, 0 where a pixel has no data: (N, 1000) each."""
         cleaned = self.preprocessor.clean(flux, ivar)
         x = self.preprocessor.infill(flux, cleaned) - self.preprocessor.mean_flux.astype(np.float32)
-        return torch.from_numpy(x), torch.from_numpy(soften(cleaned, self.softening))
+        error = np.divide(1.0, np.sqrt(cleaned), out=np.zeros_like(cleaned), where=cleaned > 0)
+        return torch.from_numpy(x), torch.from_numpy(soften(cleaned, self.softening)), torch.from_numpy(error)
 
 
 def usable_split(flux: Floats32, ivar: Floats32, split: NDArray[Any]) -> NDArray[Any]:

@@ -87,6 +87,25 @@ def test_softening_bounds_the_weight_of_a_pixel(spectra: SpectrumSet):
     assert (prepared.train_weight[:, 100:140] == 0).all()
 
 
+def test_input_noise_is_that_of_the_pixels_and_leaves_the_target_alone(spectra: SpectrumSet, monkeypatch):
+    prepared = PreparedSpectra(spectra, 0.022)
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    real = vae_training.info_vae_loss
+
+    def watch(model, x, weight, mmd_lambda, generator, noisy=None):
+        seen.append((x, noisy))
+        return real(model, x, weight, mmd_lambda, generator, noisy)
+
+    monkeypatch.setattr(vae_training, "info_vae_loss", watch)
+    VaeTraining(dataclasses.replace(SMALL, input_noise=0.5)).train_epoch(prepared)
+    noise = torch.cat([noisy - x for x, noisy in seen])
+    targets = torch.cat([x for x, _ in seen])
+    assert (noise[:, 100:140] == 0).all(), "infilled pixels carry no noise of their own"
+    error = float(prepared.train_error[:, 200:].mean())
+    assert float(noise[:, 200:].std()) == pytest.approx(0.5 * error, rel=0.02)
+    assert sorted(targets.sum(dim=1).tolist()) == pytest.approx(sorted(prepared.train_x.sum(dim=1).tolist()))
+
+
 def test_validation_in_blocks_is_the_mean_over_spectra(spectra: SpectrumSet, monkeypatch: pytest.MonkeyPatch):
     prepared, training = PreparedSpectra(spectra, 0.022), VaeTraining(SMALL)
     whole = training.validate(prepared)

@@ -101,7 +101,7 @@ def test_one_cycle_rises_falls_and_continues_bit_for_bit(tmp_path, spectra):
     assert max(rates) == pytest.approx(0.01)
     assert np.argmax(rates) == 15
     assert rates[-1] == pytest.approx(1e-5, rel=0.01)
-    config = dataclasses.replace(SMALL, schedule="one_cycle")
+    config = dataclasses.replace(SMALL, schedule="one_cycle", input_noise=0.5)
     whole = train_vae(spectra, config, tmp_path / "whole")
     with pytest.raises(RunStopped):
         train_vae(spectra, config, tmp_path / "parts", stop=lambda: True)
@@ -110,7 +110,15 @@ def test_one_cycle_rises_falls_and_continues_bit_for_bit(tmp_path, spectra):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"n_epochs": 0}, {"mmd_lambda": 0.5}, {"softening": 0.0}, {"schedule": "none"}, {"grad_clip": -1.0}]
+    "bad",
+    [
+        {"n_epochs": 0},
+        {"mmd_lambda": 0.5},
+        {"softening": 0.0},
+        {"schedule": "none"},
+        {"grad_clip": -1.0},
+        {"input_noise": -1.0},
+    ],
 )
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ConfigError, match=r"must (not )?be"):
