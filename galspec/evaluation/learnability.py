@@ -6,7 +6,6 @@ the ledger may be looked at as often as the simulation changes, and the test spl
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 
 from galspec import __version__
 from galspec.core.errors import ConfigError, ShapeError
-from galspec.core.files import write_json
-from galspec.core.home import REPOSITORY_DIR
 from galspec.evaluation.photometric_features import annulus_features, annulus_fluxes, colour_features
+from galspec.evaluation.stored import RESULTS_DIR, StoredFile
 from galspec.inference.predict import MAX_LATENT
 from galspec.models.bundle import PredictorBundle, VaeBundle
 from galspec.store.images import from_stored
@@ -33,8 +31,11 @@ N_BOOTSTRAP: Final = 1000
 #: One standard deviation either way.
 _INTERVAL_PERCENT: Final = (16.0, 84.0)
 _BLOCK: Final = 64
-_FORMAT: Final = "galspec-learnability"
-_VERSION: Final = 1
+_FILE: Final = StoredFile(
+    "ledger of learnability",
+    "`python -m galspec learnability --survey DIR --label TEXT`",
+    "galspec-learnability",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ class LearnabilitySettings:
 
 def ledger_path() -> Path:
     """Return where the ledger of the project lies."""
-    return REPOSITORY_DIR / "docs" / "results" / "learnability.json"
+    return RESULTS_DIR / "learnability.json"
 
 
 def tree_errors(
@@ -92,13 +93,19 @@ def tree_errors(
     ShapeError
         If features and targets do not match.
     """
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
     shapes = [array.shape for array in (train_features, train_targets, valid_features, valid_targets)]
     is_matched = shapes[0][0] == shapes[1][0] and shapes[2][0] == shapes[3][0]
     if not is_matched or shapes[0][1:] != shapes[2][1:] or shapes[1][1:] != shapes[3][1:]:
         raise ShapeError(f"features and targets of train and valid galaxies do not match: shapes {shapes}.")
-    predicted = np.empty(valid_targets.shape)
+    predicted = tree_predictions(train_features, train_targets, valid_features, seed)
+    return np.asarray((predicted - valid_targets) ** 2)
+
+
+def tree_predictions(train_features: Floats, train_targets: Floats, features: Floats, seed: int) -> Floats:
+    """Fit gradient-boosted trees to each target and predict other galaxies, (M, D); see `tree_errors`."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    predicted = np.empty((len(features), train_targets.shape[1]))
     for latent in range(train_targets.shape[1]):
         trees = HistGradientBoostingRegressor(
             max_iter=500,
@@ -109,8 +116,8 @@ def tree_errors(
             random_state=seed,
         )
         trees.fit(train_features, train_targets[:, latent])
-        predicted[:, latent] = trees.predict(valid_features)
-    return np.asarray((predicted - valid_targets) ** 2)
+        predicted[:, latent] = trees.predict(features)
+    return predicted
 
 
 def summarise_errors(squared: Floats, is_usual: NDArray[np.bool_], seed: int) -> dict[str, Any]:
@@ -304,17 +311,7 @@ def read_ledger(path: Path) -> dict[str, Any]:
     ConfigError
         If there is none, or the file is not one.
     """
-    if not path.is_file():
-        raise ConfigError(
-            f"there is no ledger {path}; make it with `python -m galspec learnability --survey DIR --label TEXT`."
-        )
-    try:
-        ledger = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid JSON ({error}); restore it or choose another --out.") from None
-    if not isinstance(ledger, dict) or (ledger.get("format"), ledger.get("version")) != (_FORMAT, _VERSION):
-        raise ConfigError(f"{path} is no ledger of learnability, version {_VERSION}; choose another --out.")
-    return ledger
+    return _FILE.read(path)
 
 
 def record_stage(path: Path, label: str, stage: dict[str, Any]) -> None:
@@ -325,21 +322,19 @@ def record_stage(path: Path, label: str, stage: dict[str, Any]) -> None:
     ConfigError
         If the file exists and is not a ledger.
     """
-    empty: dict[str, Any] = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "measure": "mean squared error of standardised latents on the valid split; intervals hold 68 %; "
+    ledger = _FILE.read_or_start(
+        path,
+        measure="mean squared error of standardised latents on the valid split; intervals hold 68 %; "
         f"usual galaxies have no latent beyond {MAX_LATENT:.0f} deviations",
-        "stages": [],
-    }
-    ledger = read_ledger(path) if path.exists() else empty
+        stages=[],
+    )
     entry = {"label": label, **stage}
     labels = [old["label"] for old in ledger["stages"]]
     if label in labels:
         ledger["stages"][labels.index(label)] = entry
     else:
         ledger["stages"].append(entry)
-    write_json(path, ledger)
+    _FILE.write(path, ledger)
 
 
 def report_learnability() -> dict[str, Any]:

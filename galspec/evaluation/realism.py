@@ -1,15 +1,13 @@
 """The realism report: how far a simulated survey is from real files, before and after each change of the recipe."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from galspec.core.bands import BANDS
-from galspec.core.errors import ConfigError
-from galspec.core.files import write_json
 from galspec.core.home import REPOSITORY_DIR
+from galspec.evaluation.plotting import BLACK, BLUE, VERMILION, require_pyplot, save_figure
 from galspec.evaluation.realism_images import (
     frame_panels,
     measure_images,
@@ -17,6 +15,7 @@ from galspec.evaluation.realism_images import (
     simulated_cutouts,
 )
 from galspec.evaluation.realism_spectra import measure_spectra
+from galspec.evaluation.stored import RESULTS_DIR, StoredFile
 from galspec.models.bundle import PredictorBundle
 from galspec.store.survey import Survey
 from galspec.store.thumbnails import composite_rgb
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RESULTS_PATH: Final = REPOSITORY_DIR / "docs" / "results" / "realism.json"
+RESULTS_PATH: Final = RESULTS_DIR / "realism.json"
 FIGURE_PATH: Final = REPOSITORY_DIR / "docs" / "images" / "realism.png"
 SHEET_PATH: Final = REPOSITORY_DIR / "docs" / "images" / "contact_sheet.jpg"
 #: What the recipe must reach, as multiples of the ten eigenspectra of Yip et al. (2004), and what it aims at.
@@ -33,7 +32,13 @@ LIMITS: Final = {"residual": 1.15, "chi2": 1.8}
 CHI2_GOAL: Final = 1.5
 N_IMAGES: Final = 500
 _SHEET_STRETCH: Final = 4.0
-_REAL_COLOUR, _SIMULATED_COLOUR, _THIRD_COLOUR = "#000000", "#D55E00", "#0072B2"
+_REAL_COLOUR, _SIMULATED_COLOUR, _THIRD_COLOUR = BLACK, VERMILION, BLUE
+_NO_FIGURE: Final = "leave out --figure and --contact-sheet"
+_FILE: Final = StoredFile(
+    "realism report",
+    "`python -m galspec realism --real DIR --survey DIR`, where the first folder holds real SDSS and PS1 files and the "
+    "second is a simulated survey",
+)
 
 
 def measure_realism(
@@ -74,13 +79,10 @@ def measure_realism(
 
 def store_stage(stage: dict[str, Any], path: Path = RESULTS_PATH) -> dict[str, Any]:
     """Put a stage into the report's file, in place of one of the same label, and return the report."""
-    report: dict[str, Any] = {"limits": LIMITS, "chi2_goal": CHI2_GOAL, "stages": []}
-    if path.exists():
-        report = _read(path)
+    report = _FILE.read_or_start(path, limits=LIMITS, chi2_goal=CHI2_GOAL, stages=[])
     stages = [one for one in report["stages"] if one["label"] != stage["label"]]
     report["stages"] = [*stages, stage]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, report)
+    _FILE.write(path, report)
     return report
 
 
@@ -92,30 +94,7 @@ def report_realism(path: Path = RESULTS_PATH) -> dict[str, Any]:
     ConfigError
         If there is none yet; the message names the command.
     """
-    if not path.exists():
-        raise ConfigError(
-            f"there is no {path.name} yet; make it with `python -m galspec realism --real DIR --survey DIR`, where the "
-            "first folder holds real SDSS and PS1 files and the second is a simulated survey."
-        )
-    return _read(path)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ConfigError(
-            "figures need matplotlib, which is not installed; install it with `pip install matplotlib` or leave out "
-            "--figure and --contact-sheet."
-        ) from error
-    return pyplot
+    return _FILE.read(path)
 
 
 def draw_report(report: dict[str, Any], path: Path = FIGURE_PATH) -> None:
@@ -133,7 +112,7 @@ def draw_report(report: dict[str, Any], path: Path = FIGURE_PATH) -> None:
     ConfigError
         If matplotlib is not installed.
     """
-    pyplot = _pyplot()
+    pyplot = require_pyplot(_NO_FIGURE)
     stages = report["stages"]
     figure: Figure = pyplot.figure(figsize=(16, 12), layout="constrained")
     axes = figure.subplots(3, 3)
@@ -151,9 +130,7 @@ def draw_report(report: dict[str, Any], path: Path = FIGURE_PATH) -> None:
     _draw_correlation(axes[2, 0], newest["images"]["noise"])
     _draw_profile(axes[2, 1], newest["images"]["profiles"], "brightness", "r, mag below the centre")
     _draw_profile(axes[2, 2], newest["images"]["profiles"], "g_i", "g - i, mag")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
-    pyplot.close(figure)
+    save_figure(figure, path)
 
 
 def _draw_stages(axes: "Axes", stages: list[dict[str, Any]]) -> None:
@@ -286,7 +263,7 @@ def draw_contact_sheet(real_dir: Path, survey: Survey, path: Path = SHEET_PATH) 
     ImageError
         If there are no real images.
     """
-    pyplot = _pyplot()
+    pyplot = require_pyplot(_NO_FIGURE)
     panels = []
     for name, frame in read_real_images(real_dir / "ps1").items():
         cuts = frame_panels(frame, 3 if min(frame.shape[1:]) > 2 * 224 else 1)
@@ -300,6 +277,4 @@ def draw_contact_sheet(real_dir: Path, survey: Survey, path: Path = SHEET_PATH) 
     for axis, (title, image) in zip(axes.ravel(), [*panels[:4], *simulated], strict=False):
         axis.imshow(composite_rgb(image, stretch=_SHEET_STRETCH))
         axis.set_title(title, fontsize=9, color=_SIMULATED_COLOUR if title.startswith("SIM") else _REAL_COLOUR)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=75)
-    pyplot.close(figure)
+    save_figure(figure, path, dpi=75)

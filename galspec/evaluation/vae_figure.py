@@ -5,17 +5,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from galspec.core.errors import ConfigError
+from galspec.evaluation.plotting import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    require_pyplot,
+    save_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_METHODS: Final = {"pca": "#000000", "nmf": "#999999", "ae": "#0072B2", "vae": "#D55E00"}
+_METHODS: Final = {"pca": BLACK, "nmf": "#999999", "ae": BLUE, "vae": VERMILION}
 _LABELS: Final = {"pca": "PCA", "nmf": "NMF", "ae": "autoencoder", "vae": "InfoVAE"}
-_SHIPPED: Final = {"shipped": "#CC79A7", "shipped_refined": "#009E73"}
+_SHIPPED: Final = {"shipped": PURPLE, "shipped_refined": GREEN}
 _SHIPPED_LABELS: Final = {"shipped": "shipped VAE", "shipped_refined": "shipped VAE, latents refined"}
-_LATENTS: Final = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_LATENTS: Final = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 _N_LATENTS: Final = len(_LATENTS)
 
 
@@ -34,16 +44,7 @@ def draw_vae_report(report: dict[str, Any], path: Path) -> None:
     ConfigError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ConfigError(
-            "figures need matplotlib, which is not installed; install it with `pip install matplotlib` or pass "
-            "--no-figure."
-        ) from error
+    pyplot = require_pyplot("pass --no-figure")
     figure: Figure = pyplot.figure(figsize=(17, 18), layout="constrained")
     axes = figure.subplots(4, 3)
     parts = report["parts"]
@@ -56,9 +57,7 @@ def draw_vae_report(report: dict[str, Any], path: Path) -> None:
     _draw(parts.get("meaning"), _draw_calibration, axes[3, 0])
     _draw(parts.get("meaning"), _draw_aggregate, axes[3, 1])
     _draw(parts.get("real"), _draw_real, axes[3, 2])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
-    pyplot.close(figure)
+    save_figure(figure, path)
 
 
 def _draw(part: dict[str, Any] | None, draw: Any, axes: "Axes", *arguments: Any) -> None:
@@ -151,7 +150,7 @@ def _draw_aggregate(axes: "Axes", part: dict[str, Any]) -> None:
 def _draw_real(axes: "Axes", part: dict[str, Any]) -> None:
     names = list(part["median"])
     values = [part["median"][name]["residual"]["counted"] or np.nan for name in names]
-    colours = ["#009E73" if name == "shipped_refined" else "#CC79A7" if name == "shipped" else "0.6" for name in names]
+    colours = [GREEN if name == "shipped_refined" else PURPLE if name == "shipped" else "0.6" for name in names]
     axes.bar(np.arange(len(names)), values, color=colours)
     axes.set_xticks(np.arange(len(names)), names, rotation=45, ha="right", fontsize=8)
     axes.set_ylabel("|residual| / median flux, median")

@@ -1,28 +1,21 @@
 """The VAE report: parts that are measured one by one, each stored with its own provenance."""
 
 import dataclasses
-import datetime
 import functools
-import json
-import math
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-import torch
 
-from galspec import __version__
 from galspec.core.errors import ConfigError, SpectrumError
-from galspec.core.files import write_json
 from galspec.core.home import REPOSITORY_DIR
 from galspec.evaluation.infill import measure_infill
 from galspec.evaluation.latent_meaning import measure_meaning
 from galspec.evaluation.line_validation import compare_with_sdss, pipeline_summary, validate_lines
 from galspec.evaluation.oddities import measure_oddities
+from galspec.evaluation.stored import RESULTS_DIR, StoredFile, finite, run_facts
 from galspec.evaluation.vae_comparison import FittedMethods, compare_methods
 from galspec.evaluation.vae_real import compare_real
 from galspec.models.bundle import VaeBundle
@@ -31,11 +24,15 @@ from galspec.store.survey import Survey
 from galspec.training.compressors import ComparisonConfig
 from galspec.training.vae_search import read_search
 
-RESULTS_PATH: Final = REPOSITORY_DIR / "docs" / "results" / "vae.json"
+RESULTS_PATH: Final = RESULTS_DIR / "vae.json"
 FIGURE_PATH: Final = REPOSITORY_DIR / "docs" / "images" / "vae_report.png"
 CONFIG_PATH: Final = REPOSITORY_DIR / "configs" / "vae_comparison.toml"
-_FORMAT: Final = "galspec-vae-report"
-_VERSION: Final = 1
+_FILE: Final = StoredFile(
+    "VAE report",
+    "`python -m galspec vae-report --survey DIR --real DIR`, where the first folder is a simulated survey and the "
+    "second holds real SDSS files",
+    "galspec-vae-report",
+)
 _N_LINES: Final = 3000
 _NO_SEARCH: Final = (
     "no table of a search is given; make one with `python -m galspec train vae --search N --survey DIR --out RUN` and "
@@ -174,7 +171,7 @@ def measure_parts(context: ReportContext, names: Iterable[str], path: Path = RES
     if unknown := [name for name in wanted if name not in PARTS]:
         raise ConfigError(f"there is no part {', '.join(unknown)}; the parts are {', '.join(PARTS)} and all.")
     wanted = _possible(context, wanted, is_all="all" in names)
-    report = _read(path) if path.exists() else _empty()
+    report = _FILE.read_or_start(path, parts={})
     for name in wanted:
         start = time.monotonic()
         content = PARTS[name](context)
@@ -205,10 +202,9 @@ def _possible(context: ReportContext, wanted: list[str], is_all: bool) -> list[s
 
 def store_part(name: str, content: dict[str, Any], provenance: dict[str, Any], path: Path) -> dict[str, Any]:
     """Put one part into the report's file, atomically, and return the report; NaN becomes null."""
-    report = _read(path) if path.exists() else _empty()
-    report["parts"][name] = _finite({"provenance": provenance, **content})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, report)
+    report = _FILE.read_or_start(path, parts={})
+    report["parts"][name] = finite({"provenance": provenance, **content})
+    _FILE.write(path, report)
     return report
 
 
@@ -220,26 +216,7 @@ def report_vae(path: Path = RESULTS_PATH) -> dict[str, Any]:
     ConfigError
         If there is none yet; the message names the command.
     """
-    if not path.exists():
-        raise ConfigError(
-            f"there is no {path.name} yet; make it with `python -m galspec vae-report --survey DIR --real DIR`, where "
-            "the first folder is a simulated survey and the second holds real SDSS files."
-        )
-    return _read(path)
-
-
-def _empty() -> dict[str, Any]:
-    return {"format": _FORMAT, "version": _VERSION, "parts": {}}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        report = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path} cannot be read as a VAE report ({error}); move it away.") from None
-    if report.get("format") != _FORMAT or report.get("version") != _VERSION:
-        raise ConfigError(f"{path} is no VAE report of version {_VERSION}; move it away.")
-    return report
+    return _FILE.read(path)
 
 
 def _provenance(context: ReportContext, seconds: float) -> dict[str, Any]:
@@ -253,17 +230,5 @@ def _provenance(context: ReportContext, seconds: float) -> dict[str, Any]:
             "n_galaxies": len(survey),
         },
         "config": dataclasses.asdict(context.config),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seconds": round(seconds, 1),
-        "machine": {"platform": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
-        "versions": {"galspec": __version__, "python": platform.python_version(), "torch": torch.__version__},
+        **run_facts(seconds),
     }
-
-
-def _finite(content: Any) -> Any:
-    """Return content with NaN and infinity as None: JSON knows neither."""
-    if isinstance(content, dict):
-        return {str(key): _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
