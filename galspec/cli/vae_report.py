@@ -12,6 +12,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--search", type=Path, help="search.csv of `galspec train vae --search`")
     parser.add_argument("--part", action="append", help="part to measure, may be repeated (default all)")
     parser.add_argument("--config", type=Path, help="settings (default configs/vae_comparison.toml)")
+    parser.add_argument(
+        "--keep-fits",
+        action="store_true",
+        help="another VAE, same survey and settings: take NMF, autoencoder and VAE fits from the stored report",
+    )
     parser.add_argument("--out", type=Path, help="JSON file (default docs/results/vae.json)")
     parser.add_argument("--figure", type=Path, help="page of figures (default docs/images/vae_report.png)")
     parser.add_argument("--no-figure", action="store_true", help="draw nothing")
@@ -26,15 +31,17 @@ def run(args: argparse.Namespace) -> int:
     from galspec.training.compressors import ComparisonConfig
     from galspec.training.config import load_config
 
+    path = args.out or vae_report.RESULTS_PATH
     context = vae_report.ReportContext(
         survey=open_survey(args.survey),
         vae=load_vae_bundle(args.vae or shipped_vae_dir()),
         real_dir=args.real,
         search_path=args.search,
         config=load_config(ComparisonConfig, args.config or vae_report.CONFIG_PATH, "comparison"),
+        kept=vae_report.report_vae(path)["parts"] if args.keep_fits else {},
         report=lambda line: print(line, flush=True),
     )
-    report = vae_report.measure_parts(context, args.part or ["all"], args.out or vae_report.RESULTS_PATH)
+    report = vae_report.measure_parts(context, args.part or ["all"], path)
     if not args.no_figure:
         draw_vae_report(report, args.figure or vae_report.FIGURE_PATH)
     for name, part in report["parts"].items():

@@ -246,7 +246,9 @@ def _joined(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def compare_methods(survey: Survey, vae: VaeBundle, methods: FittedMethods) -> dict[str, Any]:
+def compare_methods(
+    survey: Survey, vae: VaeBundle, methods: FittedMethods, kept: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Fit every method at every number of dimensions and seed, and score them beside a bundle.
 
     Parameters
@@ -256,6 +258,9 @@ def compare_methods(survey: Survey, vae: VaeBundle, methods: FittedMethods) -> d
     vae : VaeBundle
         The shipped VAE: trained on all train spectra, not only on the first of them.
     methods : FittedMethods
+    kept : mapping, optional
+        "methods" of an earlier comparison with the same survey and settings: their scores do not depend on the
+        bundle, so that only PCA, which the requirement needs spectrum by spectrum, is fitted again.
 
     Returns
     -------
@@ -269,17 +274,18 @@ def compare_methods(survey: Survey, vae: VaeBundle, methods: FittedMethods) -> d
         If a split is empty or a training fails.
     """
     config = methods.config
+    fitted = [method for method in METHODS if kept is None or method == "pca"]
     names = {
         f"{method}-{n_dims}-{seed}": (method, n_dims, seed)
-        for method in METHODS
+        for method in fitted
         for n_dims in config.dims
         for seed in methods.seeds(method)
     }
     callables = {name: methods.get(*key) for name, key in names.items()} | shipped_methods(vae)
     rows, scores = score_test(survey, callables, config.softening)
     chosen = {"all": np.ones(len(rows), bool), **galaxy_classes(survey.catalog.iloc[rows])}
-    table: dict[str, dict[str, Any]] = {method: {} for method in METHODS}
-    for method in METHODS:
+    table: dict[str, dict[str, Any]] = {method: {} if kept is None else dict(kept[method]) for method in METHODS}
+    for method in fitted:
         for n_dims in config.dims:
             runs = [scores[f"{method}-{n_dims}-{seed}"] for seed in methods.seeds(method)]
             table[method][str(n_dims)] = _table(runs, chosen)

@@ -1,12 +1,13 @@
 """How well the VAE brings real spectra back, beside the methods it competes with and Yip's eigenspectra."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from galspec.core.errors import SpectrumError
+from galspec.core.errors import ConfigError, SpectrumError
 from galspec.evaluation.realism_spectra import in_fit_range, read_eigenspectra, read_real_spectra
 from galspec.evaluation.vae_comparison import FittedMethods, shipped_methods
 from galspec.models.bundle import VaeBundle
@@ -62,7 +63,9 @@ def yip_method(real_dir: Path) -> Reconstruct:
     return lambda flux, ivar: reconstruct(flux, ivar, np.zeros(flux.shape[1]), vectors).astype(np.float32)
 
 
-def compare_real(real_dir: Path, vae: VaeBundle, methods: FittedMethods) -> dict[str, Any]:
+def compare_real(
+    real_dir: Path, vae: VaeBundle, methods: FittedMethods, kept: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Score every method on the usable real spectra of a folder.
 
     Parameters
@@ -72,6 +75,9 @@ def compare_real(real_dir: Path, vae: VaeBundle, methods: FittedMethods) -> dict
     vae : VaeBundle
     methods : FittedMethods
         Those of the survey, fitted with their first seed at 6 and 10 dimensions.
+    kept : mapping, optional
+        An earlier result of methods fitted to the same survey with the same settings: only PCA is fitted again, the
+        others keep their scores.
 
     Returns
     -------
@@ -83,20 +89,28 @@ def compare_real(real_dir: Path, vae: VaeBundle, methods: FittedMethods) -> dict
     ------
     SpectrumError
         If there is no usable spectrum, or no eigenspectra.
+    ConfigError
+        If ``kept`` is of other files.
 
     Notes
     -----
     Every method is given, and judged on, 3460-8300 angstrom, where Yip's eigenspectra are tabulated.
     """
     files, flux, ivar = _read(real_dir)
+    if kept is not None and [file["name"] for file in kept["files"]] != [file["name"] for file in files]:
+        raise ConfigError(
+            f"the stored scores are of {len(kept['files'])} files, but {real_dir} holds {len(files)}, or others; "
+            "measure anew without --keep-fits."
+        )
     callables: dict[str, Reconstruct] = {"yip10": yip_method(real_dir), **shipped_methods(vae)}
     for method in METHODS:
         for n_dims in DIMS:
-            if n_dims in methods.config.dims:
+            if n_dims in methods.config.dims and (kept is None or method == "pca"):
                 callables[f"{method}{n_dims}"] = methods.get(method, n_dims, methods.config.seeds[0])
     counts = np.array([file["counts"] for file in files])
     given = flux.astype(np.float32), ivar.astype(np.float32)
-    per_file, median = {}, {}
+    per_file = {} if kept is None else {name: kept["per_file"][name] for name in kept["per_file"]}
+    median = {} if kept is None else {name: kept["median"][name] for name in kept["median"]}
     for name, method_of in callables.items():
         scores = fit_residuals(method_of(*given), flux, ivar)
         per_file[name] = {key: [round(float(value), 5) for value in values] for key, values in scores.items()}

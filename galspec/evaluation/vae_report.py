@@ -54,6 +54,8 @@ class ReportContext:
     search_path : Path or None
         Table of the random search; only the part that stores it needs it.
     config : ComparisonConfig
+    kept : dict
+        Parts of a stored report whose fits of PCA's rivals are taken over if survey and settings are the same.
     report : callable
         Called with a line after each step of a slow part.
     """
@@ -63,12 +65,36 @@ class ReportContext:
     real_dir: Path | None = None
     search_path: Path | None = None
     config: ComparisonConfig = dataclasses.field(default_factory=ComparisonConfig)
+    kept: dict[str, Any] = dataclasses.field(default_factory=dict)
     report: Callable[[str], None] = lambda _: None
 
     @functools.cached_property
     def methods(self) -> FittedMethods:
         """The compared methods, fitted once for all parts."""
         return FittedMethods(self.survey, self.config, self.report)
+
+    def kept_part(self, name: str) -> dict[str, Any] | None:
+        """Return a stored part whose methods were fitted to this survey with these settings, or None.
+
+        Raises
+        ------
+        ConfigError
+            If parts are to be kept, and this one is missing or of another survey or other settings.
+        """
+        if not self.kept:
+            return None
+        part: dict[str, Any] | None = self.kept.get(name)
+        mine = {"data_hash": self.survey.data_hash, "config": _plain(self.config)}
+        theirs = part and {
+            "data_hash": part["provenance"]["survey"]["data_hash"],
+            "config": part["provenance"]["config"],
+        }
+        if part is None or theirs != mine:
+            raise ConfigError(
+                f"the stored part {name!r} is {'missing' if part is None else 'of another survey or other settings'}; "
+                "measure anew without --keep-fits."
+            )
+        return part
 
     def real_folder(self) -> Path:
         """Return the folder of real files.
@@ -87,7 +113,9 @@ class ReportContext:
 
 
 def _comparison(context: ReportContext) -> dict[str, Any]:
-    return compare_methods(context.survey, context.vae, context.methods)
+    kept = context.kept_part("comparison")
+    content = compare_methods(context.survey, context.vae, context.methods, kept and kept["methods"])
+    return {**content, **_fits_of(kept)}
 
 
 def _meaning(context: ReportContext) -> dict[str, Any]:
@@ -95,7 +123,23 @@ def _meaning(context: ReportContext) -> dict[str, Any]:
 
 
 def _real(context: ReportContext) -> dict[str, Any]:
-    return compare_real(context.real_folder(), context.vae, context.methods)
+    kept = context.kept_part("real")
+    return {**compare_real(context.real_folder(), context.vae, context.methods, kept), **_fits_of(kept)}
+
+
+def _fits_of(kept: dict[str, Any] | None) -> dict[str, Any]:
+    """Say when and with what the fits that were taken over had been measured."""
+    if kept is None:
+        return {}
+    provenance = kept["provenance"]
+    return {"fits_kept_from": kept.get("fits_kept_from") or {name: provenance[name] for name in ("date", "versions")}}
+
+
+def _plain(config: ComparisonConfig) -> dict[str, Any]:
+    """Return the settings as JSON gives them back."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(config).items()
+    }
 
 
 def _lines(context: ReportContext) -> dict[str, Any]:

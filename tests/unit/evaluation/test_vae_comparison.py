@@ -275,6 +275,32 @@ def test_command_measures_stores_and_draws(folders, tmp_path, capsys):
     assert "real: requirement" in capsys.readouterr().out
 
 
+def test_fits_are_kept_for_another_vae_and_refused_for_other_settings(folders, tmp_path, capsys, monkeypatch):
+    settings = tmp_path / "small.toml"
+    settings.write_text("[comparison]\ndims = [6, 10]\nseeds = [1]\nn_train = 100\nn_nmf = 50\nn_epochs = 1\n")
+    real = _write_real(tmp_path / "real", (20.0, 30.0))
+    out = tmp_path / "vae.json"
+    common = ["vae-report", "--survey", str(folders[0]), "--vae", str(folders[1]), "--real", str(real), "--no-figure"]
+    common += ["--out", str(out), "--part", "comparison", "--part", "real", "--config", str(settings)]
+    assert main(common) == 0
+    first = vae_report.report_vae(out)["parts"]
+    fitted: list[str] = []
+    fit = vae_comparison.fit_compressor
+    monkeypatch.setattr(vae_comparison, "fit_compressor", lambda *args: fitted.append(args[0]) or fit(*args))
+    assert main([*common, "--keep-fits"]) == 0
+    second = vae_report.report_vae(out)["parts"]
+    assert set(fitted) == {"pca"}
+    for name in ("comparison", "real"):
+        assert second[name]["fits_kept_from"]["date"] == first[name]["provenance"]["date"]
+        bare = {key: value for key, value in second[name].items() if key not in {"provenance", "fits_kept_from"}}
+        assert bare == {key: value for key, value in first[name].items() if key != "provenance"}
+    capsys.readouterr()
+    settings.write_text(settings.read_text().replace("n_train = 100", "n_train = 120"))
+    assert main([*common, "--keep-fits"]) == 2
+    assert "without --keep-fits" in capsys.readouterr().err
+    assert vae_report.report_vae(out)["parts"] == second
+
+
 def test_command_refuses_what_it_cannot_measure(folders, tmp_path, capsys):
     common = ["vae-report", "--survey", str(folders[0]), "--vae", str(folders[1]), "--out", str(tmp_path / "vae.json")]
     assert main([*common, "--part", "taste"]) == 2
