@@ -20,6 +20,11 @@ VERBS: Final = {
     "realism": ("galspec.cli.realism", "measure how far a simulated survey is from real files"),
     "learnability": ("galspec.cli.learnability", "measure how hard a survey is: trees on photometry, and the network"),
     "vae-report": ("galspec.cli.vae_report", "measure what the VAE keeps of a spectrum and what its latents mean"),
+    "table1": (
+        "galspec.cli.table1",
+        "measure networks, baselines and ablations on held-out galaxies: the paper's Table 1",
+    ),
+    "figure": ("galspec.cli.figure", "draw a figure of the paper on held-out galaxies"),
     "app": ("galspec.cli.app", "open the app in a browser"),
     "gpu-queue": ("galspec.cli.gpu_queue", "train a queue of models on a lent GPU machine"),
 }

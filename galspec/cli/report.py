@@ -2,23 +2,30 @@
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the verb."""
     parser.add_argument(
-        "name", help="which report: models (every bundle's data and scores), bench (speed), realism, learnability, vae"
+        "name",
+        help="which report: models (every bundle's data and scores), table1 (the paper's comparison of networks), "
+        "model-card, bench (speed), realism, learnability, vae",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of indented text")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="of a model card (default: the shipped hybrid)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
-    from galspec.evaluation.report import make_report
+    from galspec.evaluation.report import TEXTS, make_report
 
-    report = make_report(args.name)
-    print(json.dumps(report, indent=2, ensure_ascii=False) if args.json else "\n".join(_lines(report)))
+    report = make_report(args.name, args.bundle)
+    if args.json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        print(TEXTS[args.name](report) if args.name in TEXTS else "\n".join(_lines(report)))
     return 0
 
 

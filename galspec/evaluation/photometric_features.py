@@ -40,7 +40,31 @@ def colour_features(catalog: pd.DataFrame) -> Floats:
     SurveyError
         If the catalogue lacks a magnitude.
     """
-    names = [f"mag_{band}" for band in BANDS]
+    return _colours(catalog, "mag")
+
+
+def fibre_and_total_features(catalog: pd.DataFrame) -> Floats:
+    """Return `colour_features` of whole galaxies beside the same of their light inside the 3 arcsec fibre.
+
+    Parameters
+    ----------
+    catalog : DataFrame
+        With columns mag_g ... mag_y and apmag_g ... apmag_y, AB mag.
+
+    Returns
+    -------
+    ndarray, shape (N, 10), float64
+
+    Raises
+    ------
+    SurveyError
+        If the catalogue lacks a magnitude.
+    """
+    return np.concatenate([_colours(catalog, "apmag"), _colours(catalog, "mag")], axis=1)
+
+
+def _colours(catalog: pd.DataFrame, prefix: str) -> Floats:
+    names = [f"{prefix}_{band}" for band in BANDS]
     missing = [name for name in names if name not in catalog]
     if missing:
         raise SurveyError(f"the catalogue has no column {', '.join(missing)}; colours need all of {', '.join(names)}.")
