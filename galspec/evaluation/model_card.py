@@ -127,7 +127,7 @@ def card_markdown(card: Row) -> str:
         f"Survey {survey['name']} ({card['source']}), data hash {str(survey.get('data_hash', 'not recorded'))[:12]}"
         + (f": {splits}." if splits else "."),
         f"{_known(recipe.get('n_train'))} train galaxies, {_known(told.get('epochs'))} epochs, "
-        f"{_known(told.get('passes'))} passes, seed {_known(recipe.get('seed'))}, "
+        f"{_known(told.get('passes'))} passes, seed {recipe.get('seed', '(not recorded)')}, "
         f"{recipe.get('device_name') or _known(recipe.get('device'))}, commit {_known(recipe.get('commit'))}, "
         f"{_known(told.get('train_seconds'))} s.",
         "",

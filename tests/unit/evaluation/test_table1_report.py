@@ -95,6 +95,36 @@ def test_seeds_are_put_together_and_other_settings_are_not(table):
     assert "activation relu; one seed" in hybrids[1]["note"]
 
 
+def test_trainings_of_other_lengths_say_that_they_are_short(table):
+    content = json.loads(table.read_text())
+    content["rows"]["hybrid-10-a"]["training"] |= {"n_epochs": 3, "passes": 3000}
+    table.write_text(json.dumps(content))
+    (other,) = report_table1(table)["other_networks"]
+    assert other["labels"] == ["hybrid-10-a"]
+    assert "3,000 passes, 1 % of the paper's 510,000" in other["note"]
+
+
+def test_the_order_is_that_of_trainings_nearest_to_the_papers(table):
+    content = json.loads(table.read_text())
+    rows = content["rows"]
+    for place, network in enumerate(
+        ("xresnet18-hybrid", "xresnet18", "xresnet18-deconv", "simple-deconv", "simple-cnn")
+    ):
+        row = json.loads(json.dumps(rows["xresnet18-10-a"]))
+        row |= {"network": network, "scores": {"valid": scores(0.1 * (1 + place))}, "errors": "table1/none.npz"}
+        rows[network] = {**row, "training": {**row["training"], "n_train": 2000}}
+    del rows["hybrid-10-a"], rows["hybrid-10-b"], rows["xresnet18-10-a"]
+    for network in ("xresnet18-hybrid", "xresnet18"):
+        del rows[network]["errors"]
+    table.write_text(json.dumps(content))
+    assert report_table1(table)["order_of_10_epochs"]["is_reproduced"] is True
+    rows["simple-cnn"]["scores"]["valid"] = scores(0.01)
+    table.write_text(json.dumps(content))
+    order = report_table1(table)["order_of_10_epochs"]
+    assert order["is_reproduced"] is False
+    assert order["ours"][0] == "simple-cnn"
+
+
 def test_hybrid_and_xresnet18_are_compared_from_stored_errors(table):
     report = report_table1(table)
     assert [(one["n_epochs"], one["split"]) for one in report["comparisons"]] == [(10, "valid"), (10, "test")]
