@@ -1,6 +1,4 @@
-"""The eight symmetries of a square (D4): a galaxy on the sky has no preferred orientation or handedness."""
-
-from typing import Any, Final
+"""Augmentation by the eight symmetries of a square (`galspec.preprocess.symmetry`): one drawn for each image."""
 
 import numpy as np
 import torch
@@ -8,23 +6,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from galspec.core.errors import ShapeError
+from galspec.preprocess.symmetry import N_ELEMENTS, view_element
 
-N_ELEMENTS: Final = 8
+__all__ = ["N_ELEMENTS", "apply_elements", "draw_elements", "view_element"]
 
 
 def draw_elements(rng: np.random.Generator, n: int) -> NDArray[np.uint8]:
     """Draw one of the eight symmetries for each of n images; element 0 leaves an image as it is."""
     return rng.integers(0, N_ELEMENTS, n, dtype=np.uint8)
-
-
-def view_element(image: NDArray[Any], element: int) -> NDArray[Any]:
-    """Return a view of one image (..., H, W) under one symmetry.
-
-    Bits 0, 1 and 2 of ``element`` mean: mirror the columns, mirror the rows, transpose, in this order.
-    """
-    axes = tuple(axis for axis, bit in ((-1, 1), (-2, 2)) if element & bit)
-    mirrored = np.flip(image, axes) if axes else image
-    return mirrored.swapaxes(-1, -2) if element & 4 else mirrored
 
 
 def apply_elements(images: Tensor, elements: Tensor) -> Tensor:
