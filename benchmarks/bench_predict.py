@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from machine import store_result
 
-from galspec.inference.predict import predict_survey
+from galspec.inference.survey import predict_survey
 from galspec.models.bundle import load_predictor_bundle, shipped_predictor_dir
 from galspec.store.images import from_stored
 from galspec.store.simulated import SimulationSettings, simulate_survey

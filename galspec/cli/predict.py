@@ -3,10 +3,15 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from galspec.cli.progress import move_bar
+
+if TYPE_CHECKING:
+    from galspec.inference.engine import Engine
+    from galspec.inference.plan import InferencePlan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--redshift", type=float, help="adds observed wavelengths; the prediction itself is rest frame")
     parser.add_argument("--model", type=Path, help="predictor bundle (default: the shipped hybrid)")
     parser.add_argument(
+        "--backend",
+        default="auto",
+        help="what runs the network: auto (default), eager, compile (torch.compile), openvino",
+    )
+    parser.add_argument(
+        "--mode", default="exact", help="exact (default): float32; fast: bfloat16, where the processor has it"
+    )
+    parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+    parser.add_argument(
+        "--average-symmetries",
+        action="store_true",
+        help="mean of the latents over the image's eight rotations and reflections; takes eight times as long",
+    )
+    parser.add_argument(
         "--out", type=Path, help="output: .fits, .ecsv or .csv; for a survey a .parquet (default: in the survey folder)"
     )
 
@@ -32,11 +51,25 @@ def run(args: argparse.Namespace) -> int:
     return _run_images(args) if args.images else _run_survey(args)
 
 
+def _plan(args: argparse.Namespace, n_galaxies: int) -> "InferencePlan":
+    from galspec.inference.plan import plan_inference
+
+    return plan_inference(
+        args.backend, args.mode, n_galaxies, device=args.device, average_symmetries=args.average_symmetries
+    )
+
+
+def _engine(args: argparse.Namespace, plan: "InferencePlan") -> "Engine":
+    from galspec.inference.engine import Engine
+    from galspec.models.bundle import load_predictor_bundle, shipped_predictor_dir
+
+    return Engine(load_predictor_bundle(args.model or shipped_predictor_dir()), plan)
+
+
 def _run_images(args: argparse.Namespace) -> int:
     from galspec.core.errors import ConfigError
     from galspec.inference.predict import predict_cutout, require_redshift
     from galspec.inference.spectrum_file import require_format, write_spectrum
-    from galspec.models.bundle import load_predictor_bundle, shipped_predictor_dir
     from galspec.readers.ps1 import read_ps1_cutout
 
     if args.out is None:
@@ -45,21 +78,20 @@ def _run_images(args: argparse.Namespace) -> int:
         raise ConfigError("give both --ra and --dec, or neither (then the centre of the frame is used).")
     require_format(args.out)
     require_redshift(args.redshift)
+    plan = _plan(args, n_galaxies=1)
     cutout = read_ps1_cutout(args.images, ra_deg=args.ra, dec_deg=args.dec)
-    predictor = load_predictor_bundle(args.model or shipped_predictor_dir())
-    spectrum = predict_cutout(predictor, cutout.flux_njy, args.redshift)
+    spectrum = predict_cutout(_engine(args, plan), cutout.flux_njy, args.redshift)
     write_spectrum(spectrum, args.out)
     for text in spectrum.warnings:
         print(f"warning: {text}; the prediction is an extrapolation.", file=sys.stderr)
     trained = spectrum.model["trained_on"]
-    print(f"predicted spectrum by {spectrum.model['name']} (trained on {trained} galaxies): {args.out}")
+    print(f"predicted spectrum by {spectrum.model['name']} (trained on {trained} galaxies; {plan}): {args.out}")
     return 0
 
 
 def _run_survey(args: argparse.Namespace) -> int:
     from galspec.core.errors import ConfigError
-    from galspec.inference.predict import predict_survey, save_predictions
-    from galspec.models.bundle import load_predictor_bundle, shipped_predictor_dir
+    from galspec.inference.survey import write_predictions
     from galspec.store.survey import open_survey
 
     if args.ra is not None or args.dec is not None or args.redshift is not None:
@@ -67,10 +99,10 @@ def _run_survey(args: argparse.Namespace) -> int:
     if args.out is not None and args.out.suffix != ".parquet":
         raise ConfigError(f"cannot write {args.out.name!r}: predictions of a survey are a .parquet file.")
     survey = open_survey(args.survey)
-    predictor = load_predictor_bundle(args.model or shipped_predictor_dir())
+    plan = _plan(args, len(survey))
+    engine = _engine(args, plan)
+    path = args.out or survey.prediction_path(engine.provenance["name"])
     with tqdm(total=len(survey), unit="galaxy", desc="predict") as bar:
-        table = predict_survey(predictor, survey, progress=move_bar(bar))
-    path = args.out or survey.prediction_path(predictor.provenance["name"])
-    save_predictions(table, path, predictor.provenance)
-    print(f"{len(table)} predictions: {path}")
+        n_galaxies = write_predictions(engine, survey, path, progress=move_bar(bar))
+    print(f"{n_galaxies} predictions by {engine.provenance['name']} ({plan}): {path}")
     return 0

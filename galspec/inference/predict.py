@@ -1,21 +1,16 @@
-"""Predict spectra: one galaxy from its cutout, or a whole survey in batches."""
+"""Predict the spectrum of one galaxy from its cutout."""
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from galspec.core.bands import AB_ZEROPOINT_NJY, BANDS, CUTOUT_SHAPE, N_BANDS, NJY_PER_COUNT_ZP25
 from galspec.core.errors import ImageError, ShapeError, SpectrumError
-from galspec.core.files import atomic_path
 from galspec.core.wavelength import wave_grid
+from galspec.inference.engine import Engine, as_engine
 from galspec.models.bundle import PredictorBundle
-from galspec.store.images import from_stored
-from galspec.store.survey import Survey
 
 #: The whole main galaxy sample of SDSS lies below this redshift; so does the design of the grid.
 MAX_REDSHIFT = 0.36
@@ -25,7 +20,6 @@ MAX_LATENT = 5.0
 MAX_BRIGHT_EDGE = 0.1
 #: Sky noise of PS1 stacks in r, nJy per pixel: 0.1 counts/s at zero point 25.
 _SKY_R_NJY = 0.1 * NJY_PER_COUNT_ZP25
-_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +37,7 @@ class PredictedSpectrum:
     redshift : float or None
         As given by the user; the model does not predict it.
     model : dict
-        Name, SHA-256 and training data of the model: its provenance.
+        Its provenance: name, SHA-256 and training data of the model, backend, mode and device that ran it.
     warnings : tuple of str
         Why this galaxy may lie outside what the model has seen.
     """
@@ -78,13 +72,14 @@ def require_redshift(redshift: float | None) -> float | None:
 
 
 def predict_cutout(
-    predictor: PredictorBundle, cutout: NDArray[np.float32], redshift: float | None = None
+    model: PredictorBundle | Engine, cutout: NDArray[np.float32], redshift: float | None = None
 ) -> PredictedSpectrum:
     """Predict the rest-frame spectrum of one galaxy from its image alone.
 
     Parameters
     ----------
-    predictor : PredictorBundle
+    model : PredictorBundle or Engine
+        A predictor runs eager and exact; an engine as its plan says.
     cutout : ndarray, shape (5, 224, 224)
         nJy per pixel, bands g r i z y, 0.25 arcsec pixels, north up; NaN where there are no data.
     redshift : float, optional
@@ -108,14 +103,15 @@ def predict_cutout(
     for band, image in zip(BANDS, cutout, strict=True):
         if not np.isfinite(image).any():
             raise ImageError(f"band {band} has no valid pixel; all five bands are needed.")
-    latent = predictor.predict_latents(cutout[None])
+    engine = as_engine(model)
+    latent = engine.latents(cutout[None])
     return PredictedSpectrum(
         wave_rest=wave_grid(),
-        flux=predictor.decode(latent)[0],
+        flux=engine.predictor.decode(latent)[0],
         latent=latent[0],
         redshift=redshift,
-        model=predictor.provenance,
-        warnings=_domain_warnings(predictor, cutout, latent[0], redshift),
+        model=engine.provenance,
+        warnings=_domain_warnings(engine.predictor, cutout, latent[0], redshift),
     )
 
 
@@ -160,53 +156,3 @@ def _bright_edge_share(cutout: NDArray[np.float32], width: int = 8) -> float:
     border = np.concatenate([side.ravel() for side in sides])
     border = border[np.isfinite(border)]
     return float((border > 4.0 * _SKY_R_NJY).mean()) if border.size else 0.0
-
-
-def predict_survey(
-    predictor: PredictorBundle,
-    survey: Survey,
-    rows: NDArray[np.int64] | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> pd.DataFrame:
-    """Predict the latents of many galaxies.
-
-    Parameters
-    ----------
-    predictor : PredictorBundle
-    survey : Survey
-    rows : ndarray of int, optional
-        Rows to predict; all of them if None.
-    progress : callable, optional
-        Called with the number of galaxies finished.
-
-    Returns
-    -------
-    DataFrame
-        Columns id and latent_1 ... latent_6 (standardised).
-    """
-    rows = np.arange(len(survey)) if rows is None else np.asarray(rows, dtype=np.int64)
-    blocks = []
-    for start in range(0, len(rows), _BATCH):
-        images = from_stored(survey.images_block(rows[start : start + _BATCH]))
-        blocks.append(predictor.predict_latents(images))
-        if progress is not None:
-            progress(start + len(images))
-    latents = np.concatenate(blocks)
-    table = pd.DataFrame(latents, columns=[f"latent_{index + 1}" for index in range(latents.shape[1])])
-    table.insert(0, "id", survey.catalog["id"].iloc[rows].to_numpy())
-    return table
-
-
-def save_predictions(table: pd.DataFrame, path: Path, provenance: dict[str, Any]) -> None:
-    """Write predictions as Parquet, with the model's provenance in the file's metadata, atomically."""
-    import json
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    arrow = arrow.replace_schema_metadata(
-        {**(arrow.schema.metadata or {}), b"galspec": json.dumps(provenance).encode()}
-    )
-    with atomic_path(path) as temporary:
-        pq.write_table(arrow, temporary)

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
 
 from galspec.cli.main import main
 from galspec.core.errors import ConfigError, ImageError, ShapeError, SpectrumError
-from galspec.inference.predict import predict_cutout, predict_survey, save_predictions
+from galspec.inference.engine import Engine
+from galspec.inference.plan import InferencePlan
+from galspec.inference.predict import predict_cutout
 from galspec.inference.spectrum_file import write_spectrum
 from galspec.models.bundle import PredictorBundle, load_predictor_bundle
 from galspec.store.survey import open_survey
@@ -113,16 +116,18 @@ def test_an_unknown_format_is_refused(tmp_path, predictor, cutout):
         write_spectrum(predict_cutout(predictor, cutout), tmp_path / "spectrum.txt")
 
 
-def test_a_survey_is_predicted_in_batches_as_one_by_one(tmp_path, folders, predictor):
-    survey = open_survey(folders[0])
-    table = predict_survey(predictor, survey)
-    assert table["id"].tolist() == survey.catalog["id"].tolist()
-    single = predict_cutout(predictor, survey.cutout(5)).latent
-    assert table.iloc[5, 1:].to_numpy(float) == pytest.approx(single, abs=1e-3)
-    save_predictions(table, tmp_path / "p.parquet", predictor.provenance)
-    import pyarrow.parquet as pq
-
-    assert b"SIMULATED" in pq.read_schema(tmp_path / "p.parquet").metadata[b"galspec"]
+def test_every_format_says_how_the_network_was_run(tmp_path, predictor, cutout):
+    spectrum = predict_cutout(Engine(predictor, InferencePlan(n_symmetries=8)), cutout)
+    assert (spectrum.model["backend"], spectrum.model["mode"], spectrum.model["device"]) == ("eager", "exact", "cpu")
+    for suffix in (".fits", ".ecsv", ".csv"):
+        write_spectrum(spectrum, tmp_path / f"spectrum{suffix}")
+    with fits.open(tmp_path / "spectrum.fits") as hdus:
+        for hdu in hdus:
+            assert hdu.header["BACKEND"] == "eager"
+            assert (hdu.header["INFMODE"], hdu.header["INFPREC"]) == ("exact", "float32")
+            assert (hdu.header["INFDEV"], hdu.header["NSYMM"]) == ("cpu", 8)
+    assert "# INFMODE: exact" in (tmp_path / "spectrum.csv").read_text()
+    assert "INFMODE: exact" in (tmp_path / "spectrum.ecsv").read_text()
 
 
 def _write_bands(folder: Path, skip: str = "") -> list[Path]:
@@ -155,7 +160,7 @@ def test_command_predicts_from_five_files(tmp_path, folders, capsys):
         ["predict", "--images", *paths, "--ra", "150.0", "--dec", "2.0", "--model", str(folders[1]), "--out", str(out)]
     )
     assert code == 0, capsys.readouterr().err
-    assert "trained on SIMULATED galaxies" in capsys.readouterr().out
+    assert "trained on SIMULATED galaxies; exact mode (float32), eager on" in capsys.readouterr().out
     assert len(QTable.read(out)) == 1000
 
 
@@ -173,6 +178,8 @@ def _truncate(path: Path) -> None:
         (["--ra", "150.0"], "", None, "both --ra and --dec"),
         (["--out", "spectrum.txt"], "", None, "must end in"),
         (["--model", "nowhere"], "", None, "is not a model bundle"),
+        (["--backend", "onnx"], "", None, "no inference backend is called 'onnx'"),
+        (["--mode", "quick"], "", None, "no inference mode is called 'quick'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_no_file(tmp_path, folders, capsys, monkeypatch, extra, skip, damage, words):
@@ -200,6 +207,8 @@ def test_unknown_survey_version_exits_2(tmp_path, folders, capsys):
 
 def test_command_predicts_a_survey(tmp_path, folders, capsys):
     out = tmp_path / "latents.parquet"
-    assert main(["predict", "--survey", str(folders[0]), "--model", str(folders[1]), "--out", str(out)]) == 0
-    assert "12 predictions" in capsys.readouterr().out
-    assert out.is_file()
+    arguments = ["predict", "--survey", str(folders[0]), "--model", str(folders[1]), "--out", str(out)]
+    assert main([*arguments, "--backend", "eager", "--device", "cpu", "--average-symmetries"]) == 0
+    printed = capsys.readouterr().out
+    assert "12 predictions by toy-cnn (exact mode (float32), eager on cpu, mean over 8 symmetries)" in printed
+    assert b'"mode": "exact"' in pq.read_schema(out).metadata[b"galspec"]
