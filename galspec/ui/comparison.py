@@ -1,6 +1,7 @@
 """Observed, reconstructed and predicted spectrum of one galaxy, side by side, with the numbers that compare them."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from galspec.core.wavelength import wave_grid
 from galspec.preprocess.spectra import spectrum_norm
 from galspec.store.survey import SpectrumRecord
 from galspec.ui.models import Models
+
+if TYPE_CHECKING:
+    from galspec.models.bundle import PredictorBundle
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +48,8 @@ class Comparison:
         Decoded from the latents that the network predicts from the image.
     latent_true, latent_predicted : ndarray, shape (6,), or None
         Standardised latents of the spectrum and of the image.
+    inference : str
+        How the network was run: mode, backend and device; empty without a prediction.
     norm : float
         Median observed flux in rest 4200-6700 A, 1e-17 erg/s/cm2/A; NaN without a spectrum.
     problems : tuple of str
@@ -56,6 +62,7 @@ class Comparison:
     prediction: Floats | None = None
     latent_true: Floats | None = None
     latent_predicted: Floats | None = None
+    inference: str = ""
     norm: float = float("nan")
     problems: tuple[str, ...] = ()
 
@@ -115,14 +122,23 @@ def compare(
             found.append(str(error))
     if cutout_njy is not None and models.predictor is not None:
         try:
-            latent = models.predictor.predict_latents(cutout_njy[None])
-            prediction = models.predictor.decode(latent)[0].astype(np.float64)
-            result = dataclasses.replace(
-                result, prediction=prediction, latent_predicted=np.asarray(latent[0], np.float64)
-            )
+            result = _predicted(result, cutout_njy, models.predictor)
         except GalspecError as error:
             found.append(str(error))
     return dataclasses.replace(result, problems=tuple(found))
+
+
+def _predicted(result: Comparison, cutout_njy: NDArray[np.float32], predictor: "PredictorBundle") -> Comparison:
+    from galspec.inference.engine import as_engine
+
+    engine = as_engine(predictor)
+    latent = engine.latents(cutout_njy[None])
+    return dataclasses.replace(
+        result,
+        prediction=predictor.decode(latent)[0].astype(np.float64),
+        latent_predicted=np.asarray(latent[0], np.float64),
+        inference=str(engine.plan),
+    )
 
 
 def _observed(record: SpectrumRecord) -> Comparison:

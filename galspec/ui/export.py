@@ -54,6 +54,7 @@ def provenance(
             "vae_sha256": card.vae_sha256,
         }
     if comparison.latent_predicted is not None:
+        facts["inference"] = comparison.inference
         facts["latent_predicted"] = [round(float(value), 5) for value in comparison.latent_predicted]
     if comparison.latent_true is not None:
         facts["latent_observed"] = [round(float(value), 5) for value in comparison.latent_true]
