@@ -132,7 +132,7 @@ def write_predictions(
         Appears when it is complete. Columns id, latent_1 ... latent_6 (float32); the metadata entry ``galspec`` holds
         the provenance as JSON: model, backend, mode, precision, device, and the survey.
     row_group : int
-        Galaxies a row group.
+        Galaxies a row group, rounded up to whole blocks.
 
     Returns
     -------

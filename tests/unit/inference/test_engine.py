@@ -78,6 +78,14 @@ def test_fast_mode_is_close_enough(survey, rows, predictor, images, expected, ba
     assert abs(np.mean((found - true) ** 2) - np.mean((expected - true) ** 2)) < 0.001
 
 
+@pytest.mark.gpu
+def test_a_gpu_keeps_the_modes_too(predictor, images, expected):
+    exact = Engine(predictor, InferencePlan(device="cuda")).latents(images)
+    assert np.abs(exact - expected).max() < 1e-4  # TF32 convolutions would miss this
+    fast = Engine(predictor, InferencePlan("eager", "fast", "cuda")).latents(images)
+    assert 1e-5 < np.sqrt(np.mean((fast - expected) ** 2)) <= 0.03
+
+
 @pytest.mark.slow  # the compiler takes its time
 @pytest.mark.skipif(missing_for("compile", "cpu") is not None, reason="apt-get install g++")
 def test_compiled_network_is_the_float32_network(tmp_path, images):
