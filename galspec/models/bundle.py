@@ -1,6 +1,7 @@
 """Bundles in memory: the VAE that defines the latents, and the predictor that goes from image to spectrum."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from galspec.core.errors import BundleError, ConfigError, ImageError, ShapeError
 from galspec.core.home import shipped_weights_dir
 from galspec.core.wavelength import N_WAVE
 from galspec.models.bundle_file import from_arrays, read_bundle, read_bundle_info, under, write_bundle
-from galspec.models.catalog import build_network, count_trainable
+from galspec.models.catalog import build_network, count_trainable, network_args
 from galspec.models.fold import fold_network
 from galspec.models.latents import LatentDecoder, VaeBundle, numbered_latents
 from galspec.models.novelty import NoveltyCalibration
@@ -195,23 +196,32 @@ def save_predictor_bundle(
     training_survey: dict[str, Any],
     recipe: dict[str, Any],
     scores: dict[str, Any],
+    network_options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a predictor bundle with its own copy of the VAE's decoder; the folder is replaced as a whole.
+
+    What differs from the published network and from whole, linear images stands in model.json as ``network_args``
+    and ``image_form``; bundles without them are the published network on whole images.
 
     Raises
     ------
     BundleError
         If the name is not allowed.
+    ConfigError
+        If an option of ``network_options`` is not one of the architecture's.
     """
     tensors = {
         **{f"network.{key}": value for key, value in network.state_dict().items()},
         **from_arrays("scaler_image.", dict(image_scaler.to_arrays())),
         **vae.decoder.tensors(),
     }
+    options = network_args(architecture, network_options or {})
     info = {
         "kind": "predictor",
         "name": name,
         "architecture": architecture,
+        **({"network_args": options} if options else {}),
+        **({"image_form": image_scaler.form} if image_scaler.form != "full" else {}),
         "trainable_parameters": count_trainable(network),
         "vae_sha256": vae.sha256,
         "vae_name": vae.info["name"],
@@ -285,9 +295,10 @@ def load_predictor_bundle(folder: Path, vae: VaeBundle | None = None, fold: bool
             f"{vae.sha256[:12]}...; use the VAE it was trained with, or train it anew for this one."
         )
     try:
-        network: nn.Module = build_network(str(info["architecture"]))
+        network: nn.Module = build_network(str(info["architecture"]), info.get("network_args", {}))
         image_scaler = ImageScaler.from_arrays(
-            {key: value.numpy() for key, value in under("scaler_image.", tensors).items()}
+            {key: value.numpy() for key, value in under("scaler_image.", tensors).items()},
+            str(info.get("image_form", "full")),
         )
         vae_model = vae_from_args(info["vae_args"])
         decoder = vae_model.decoder

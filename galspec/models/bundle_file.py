@@ -42,6 +42,9 @@ _REQUIRED_BY_KIND: Final[dict[str, dict[str, type]]] = {
     "predictor": {"vae_sha256": str, "vae_name": str, "vae_args": dict},
 }
 
+#: What model.json may say: without them, the published network on whole images.
+_OPTIONAL: Final[dict[str, type]] = {"network_args": dict, "image_form": str}
+
 #: Scalers, means, components and running statistics stay float32: they are small, and their range is large.
 _FLOAT32_WORDS: Final = ("scaler", "latent", "preprocessor", "running_", "novelty")
 
@@ -136,6 +139,7 @@ def _require_entries(info: dict[str, Any], path: Path) -> None:
     """Refuse metadata that lacks an entry, or has one of another type."""
     required = {**_REQUIRED, **_REQUIRED_BY_KIND[info["kind"]]}
     wrong = [name for name, kind in required.items() if type(info.get(name)) is not kind]
+    wrong += [name for name, kind in _OPTIONAL.items() if name in info and type(info[name]) is not kind]
     survey = info.get("training_survey")
     if isinstance(survey, dict):
         wrong += [f"training_survey.{name}" for name in ("name", "source") if not isinstance(survey.get(name), str)]

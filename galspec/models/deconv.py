@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from galspec.core.errors import ShapeError
-from galspec.models.moments import PatchMoments, sample_patches
+from galspec.models.moments import PatchMoments, at_least_float32, sample_patches
+from galspec.models.processes import moments_of_all
 
 
 def inverse_square_root(matrix: Tensor, n_iter: int) -> Tensor:
@@ -57,7 +58,13 @@ class FastDeconv2d(nn.Module):
     momentum : float
         Weight of a new batch in the running mean and the running inverse root.
     sampling_stride : int
-        Patches for the covariance are taken every ``sampling_stride * stride`` pixels.
+        Patches for the covariance are taken every ``sampling_stride * stride`` pixels of rows and columns.
+
+    Notes
+    -----
+    As published but for two choices that leave the method as it is: blocks hold contiguous channels, where the
+    published code interleaves those of more than ``block`` channels; kernels of one pixel are sampled every third
+    row and column like all others, where it takes every ninth pixel of the flattened batch.
 
     Raises
     ------
@@ -93,6 +100,8 @@ class FastDeconv2d(nn.Module):
         self.stride, self.padding, self.groups = stride, padding, groups
         self.n_iter, self.eps, self.momentum = n_iter, eps, momentum
         self.sampling_stride = sampling_stride * stride
+        #: Estimate the covariance from the batches of all processes (`galspec.models.processes`).
+        self.is_synchronised = False
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.kaiming_normal_(self.weight)
@@ -110,9 +119,12 @@ class FastDeconv2d(nn.Module):
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean (G, K) and inverse root of the covariance (G, K, K) of sampled patches, K = block k^2."""
-        patches = sample_patches(x.float(), self.kernel_size, self.padding, self.sampling_stride)  # (N, C k^2, P)
+        x = at_least_float32(x)
+        patches = sample_patches(x, self.kernel_size, self.padding, self.sampling_stride)  # (N, C k^2, P)
         n_features = self.block * self.kernel_size**2
         mean, covariance = PatchMoments.apply(patches.view(len(x), self.groups, -1, n_features, patches.shape[-1]))
+        if self.is_synchronised:
+            mean, covariance = moments_of_all(mean, covariance)
         identity = torch.eye(n_features, dtype=covariance.dtype, device=covariance.device)
         return mean, inverse_square_root(covariance + self.eps * identity, self.n_iter)
 
@@ -121,10 +133,10 @@ class FastDeconv2d(nn.Module):
         mean = self.running_mean if mean is None else mean
         root = self.running_root if root is None else root
         # (O, C/G, k, k) -> (G, O/G * blocks, block k^2): the rows that are multiplied by the whitening matrix
-        rows = self.weight.float().reshape(self.groups, -1, mean.shape[-1])
+        rows = at_least_float32(self.weight).reshape(self.groups, -1, mean.shape[-1])
         rows = rows @ root
         shift = (rows @ mean[..., None]).reshape(self.out_channels, -1).sum(dim=1)
-        return rows.reshape(self.weight.shape), self.bias.float() - shift
+        return rows.reshape(self.weight.shape), at_least_float32(self.bias) - shift
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W)."""

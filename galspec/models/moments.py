@@ -7,6 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return half precision as float32; float32 and float64 as they are."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def sample_patches(x: Tensor, kernel_size: int, padding: int, stride: int) -> Tensor:
     """Return the k x k patches at every ``stride``-th pixel, (N, C k^2, P), as `torch.nn.functional.unfold`.
 

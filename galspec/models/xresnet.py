@@ -2,17 +2,21 @@
 
 One block definition serves all forms: a convolution with its normalisation is either
 convolution + batch norm or one FastDeconv, and the stem and the body choose separately.
+What the published networks have beyond He et al. can be left out, one by one (`NetworkOptions`).
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from galspec.core.bands import N_BANDS
+from galspec.core.errors import ConfigError
 from galspec.models.deconv import FastDeconv2d
 
 #: (in, out, kernel size, stride, groups, zero_init) -> modules that convolve and normalise
@@ -21,8 +25,60 @@ ConvNorm = Callable[[int, int, int, int, int, bool], list[nn.Module]]
 STEM_WIDTHS = (32, 32, 64)
 STAGE_WIDTHS = (64, 128, 256, 512)
 BLOCKS_PER_STAGE = 2
-GROUPS = 64
 REDUCTION = 8
+ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"mish": nn.Mish, "relu": nn.ReLU}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkOptions:
+    """What may differ from the published networks; the defaults are theirs.
+
+    Parameters
+    ----------
+    deconv_iterations : int
+        Newton-Schulz iterations of FastDeconv.
+    deconv_eps : float
+        Added to the diagonal of FastDeconv's covariance.
+    activation : str
+        "mish" or "relu", of the xresnets; the simple networks have ReLU.
+    self_attention : bool
+        Self-attention in the last block of the first stage.
+    groups : int
+        Groups of the first convolution of each block.
+    squeeze_excite : bool
+        Channel gates at the end of each block.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    deconv_iterations: int = 5
+    deconv_eps: float = 1e-5
+    activation: str = "mish"
+    self_attention: bool = True
+    groups: int = 64
+    squeeze_excite: bool = True
+
+    def __post_init__(self) -> None:
+        if self.deconv_iterations < 1 or self.deconv_eps <= 0.0:
+            raise ConfigError(
+                f"deconv_iterations is {self.deconv_iterations} and deconv_eps {self.deconv_eps}; they must be at "
+                "least 1 and above 0."
+            )
+        if self.activation not in ACTIVATIONS:
+            raise ConfigError(f"activation is {self.activation!r}, but must be one of {', '.join(ACTIVATIONS)}.")
+        if self.groups < 1 or STAGE_WIDTHS[0] % self.groups:
+            raise ConfigError(f"groups is {self.groups}, but must divide {STAGE_WIDTHS[0]}, the narrowest stage.")
+
+    @property
+    def conv_deconv(self) -> ConvNorm:
+        """`conv_deconv` with these iterations and eps."""
+        return partial(conv_deconv, n_iter=self.deconv_iterations, eps=self.deconv_eps)
+
+
+PUBLISHED: Final = NetworkOptions()
 
 
 def conv_batch_norm(n_in: int, n_out: int, kernel: int, stride: int, groups: int, zero_init: bool) -> list[nn.Module]:
@@ -35,22 +91,32 @@ def conv_batch_norm(n_in: int, n_out: int, kernel: int, stride: int, groups: int
     return [conv, norm]
 
 
-def conv_deconv(n_in: int, n_out: int, kernel: int, stride: int, groups: int, zero_init: bool) -> list[nn.Module]:
+def conv_deconv(
+    n_in: int,
+    n_out: int,
+    kernel: int,
+    stride: int,
+    groups: int,
+    zero_init: bool,
+    *,
+    n_iter: int = 5,
+    eps: float = 1e-5,
+) -> list[nn.Module]:
     """Return one FastDeconv with bias, which normalises by whitening; it has no gain to start at zero."""
     del zero_init
-    return [FastDeconv2d(n_in, n_out, kernel, stride, kernel // 2, groups)]
+    return [FastDeconv2d(n_in, n_out, kernel, stride, kernel // 2, groups, n_iter=n_iter, eps=eps)]
 
 
 class SqueezeExcite(nn.Module):
     """Channel gates from globally pooled features (Hu et al. 2018)."""
 
-    def __init__(self, channels: int, reduction: int = REDUCTION):
+    def __init__(self, channels: int, activation: type[nn.Module] = nn.Mish, reduction: int = REDUCTION):
         super().__init__()
         hidden = math.ceil(channels / reduction / 8) * 8
         self.gate = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(channels, hidden, 1),
-            nn.Mish(),
+            activation(),
             nn.Conv2d(hidden, channels, 1),
             nn.Sigmoid(),
         )
@@ -88,14 +154,24 @@ class SimpleSelfAttention(nn.Module):
 class ResBlock(nn.Module):
     """Residual block: grouped 3x3, 3x3, squeeze-excite, optional self-attention; pooled identity path."""
 
-    def __init__(self, n_in: int, n_out: int, stride: int, conv_norm: ConvNorm, attention: bool):
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        stride: int,
+        conv_norm: ConvNorm,
+        attention: bool,
+        options: NetworkOptions = PUBLISHED,
+    ):
         super().__init__()
+        activation = ACTIVATIONS[options.activation]
         path: list[nn.Module] = [
-            *conv_norm(n_in, n_out, 3, stride, GROUPS, False),
-            nn.Mish(),
+            *conv_norm(n_in, n_out, 3, stride, options.groups, False),
+            activation(),
             *conv_norm(n_out, n_out, 3, 1, 1, True),
-            SqueezeExcite(n_out),
         ]
+        if options.squeeze_excite:
+            path.append(SqueezeExcite(n_out, activation))
         if attention:
             path.append(SimpleSelfAttention(n_out))
         self.conv_path = nn.Sequential(*path)
@@ -105,7 +181,7 @@ class ResBlock(nn.Module):
         if n_in != n_out:
             identity += conv_norm(n_in, n_out, 1, 1, 1, False)
         self.identity_path = nn.Sequential(*identity)
-        self.activation = nn.Mish()
+        self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
@@ -119,27 +195,34 @@ def _head(n_features: int, n_out: int) -> nn.Linear:
     return head
 
 
-def xresnet18(stem: ConvNorm, body: ConvNorm, n_latent: int = 6, n_bands: int = N_BANDS) -> nn.Sequential:
+def xresnet18(
+    stem: ConvNorm,
+    body: ConvNorm,
+    options: NetworkOptions = PUBLISHED,
+    n_latent: int = 6,
+    n_bands: int = N_BANDS,
+) -> nn.Sequential:
     """Build an 18-layer xresnet that maps images (N, 5, H, W) to latents (N, 6).
 
     Parameters
     ----------
     stem, body : callable
         What the convolutions of the stem and of the residual blocks are: `conv_batch_norm` or `conv_deconv`.
+    options : NetworkOptions
     n_latent, n_bands : int
         Outputs and input channels.
     """
     layers: list[nn.Module] = []
     n_in = n_bands
     for index, width in enumerate(STEM_WIDTHS):
-        layers += [*stem(n_in, width, 3, 2 if index == 0 else 1, 1, False), nn.Mish()]
+        layers += [*stem(n_in, width, 3, 2 if index == 0 else 1, 1, False), ACTIVATIONS[options.activation]()]
         n_in = width
     layers.append(nn.MaxPool2d(3, 2, 1))
     for stage, width in enumerate(STAGE_WIDTHS):
         for block in range(BLOCKS_PER_STAGE):
             stride = 2 if stage > 0 and block == 0 else 1
-            attention = stage == 0 and block == BLOCKS_PER_STAGE - 1
-            layers.append(ResBlock(n_in, width, stride, body, attention))
+            attention = options.self_attention and stage == 0 and block == BLOCKS_PER_STAGE - 1
+            layers.append(ResBlock(n_in, width, stride, body, attention, options))
             n_in = width
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), _head(n_in, n_latent)]
     return nn.Sequential(*layers)
@@ -156,10 +239,20 @@ def simple_cnn(conv_norm: ConvNorm, n_latent: int = 6, n_bands: int = N_BANDS) -
     return nn.Sequential(*layers)
 
 
-NETWORKS: dict[str, Callable[[], nn.Sequential]] = {
-    "xresnet18-hybrid": partial(xresnet18, conv_deconv, conv_batch_norm),
-    "xresnet18": partial(xresnet18, conv_batch_norm, conv_batch_norm),
-    "xresnet18-deconv": partial(xresnet18, conv_deconv, conv_deconv),
-    "simple-cnn": partial(simple_cnn, conv_batch_norm),
-    "simple-deconv": partial(simple_cnn, conv_deconv),
+NETWORKS: dict[str, Callable[[NetworkOptions], nn.Sequential]] = {
+    "xresnet18-hybrid": lambda options: xresnet18(options.conv_deconv, conv_batch_norm, options),
+    "xresnet18": lambda options: xresnet18(conv_batch_norm, conv_batch_norm, options),
+    "xresnet18-deconv": lambda options: xresnet18(options.conv_deconv, options.conv_deconv, options),
+    "simple-cnn": lambda _options: simple_cnn(conv_batch_norm),
+    "simple-deconv": lambda options: simple_cnn(options.conv_deconv),
+}
+_XRESNET_OPTIONS: Final = ("activation", "self_attention", "groups", "squeeze_excite")
+_DECONV_OPTIONS: Final = ("deconv_iterations", "deconv_eps")
+#: The options that change each network.
+OPTIONS_OF: Final[dict[str, tuple[str, ...]]] = {
+    "xresnet18-hybrid": (*_DECONV_OPTIONS, *_XRESNET_OPTIONS),
+    "xresnet18": _XRESNET_OPTIONS,
+    "xresnet18-deconv": (*_DECONV_OPTIONS, *_XRESNET_OPTIONS),
+    "simple-cnn": (),
+    "simple-deconv": _DECONV_OPTIONS,
 }

@@ -11,7 +11,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from galspec.core.bands import CUTOUT_SIZE_PIX, N_BANDS
+from galspec.core.bands import CUTOUT_SIZE_PIX, N_BANDS, PIXEL_SCALE_ARCSEC, SDSS_FIBRE_DIAMETER_ARCSEC
 from galspec.core.errors import ImageError, ShapeError
 
 Floats = NDArray[np.float64]
@@ -29,6 +29,10 @@ _CROP_ROTATION_DEG: Final = 4.0
 #: Source pixels are split until a part is at most this wide, in output pixels.
 _PART_WIDTH: Final = 0.125
 _MAX_PARTS_PER_CHUNK: Final = 2_000_000
+FIBRE_RADIUS_PIX: Final = SDSS_FIBRE_DIAMETER_ARCSEC / 2 / PIXEL_SCALE_ARCSEC
+#: What a network may see of an image, and on which flux scale (`ImageScaler`).
+IMAGE_FORMS: Final = ("full", "colour", "grey")
+IMAGE_SCALINGS: Final = ("linear", "arcsinh")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,33 +201,108 @@ def _shares(position: Floats, width: float) -> tuple[NDArray[np.int64], Floats]:
     return first, np.clip((first + 0.5 - lower) / width, 0.0, 1.0)
 
 
+def central_aperture(size: int) -> NDArray[np.bool_]:
+    """Return the mask (size, size) of the pixels whose centres lie in the 3 arcsec fibre around the image's centre."""
+    offset = np.arange(size) - (size - 1) / 2
+    return np.asarray(np.hypot(offset[:, None], offset) <= FIBRE_RADIUS_PIX)
+
+
+def sky_noise(images: ArrayLike) -> Floats:
+    """Measure the noise of each band, (5,) in nJy per pixel: 1.4826 times the median absolute deviation.
+
+    Parameters
+    ----------
+    images : array_like, shape (n, 5, H, W)
+        Cutouts in nJy per pixel; every second row and column is looked at, NaN is left out.
+
+    Raises
+    ------
+    ImageError
+        If a band has no data, or no noise.
+    """
+    images = _require_cutouts(images)
+    noise = np.zeros(N_BANDS)
+    for band in range(N_BANDS):
+        pixels = images[..., band, ::2, ::2].astype(np.float64)
+        pixels = pixels[np.isfinite(pixels)]
+        if pixels.size:
+            noise[band] = 1.4826 * np.median(np.abs(pixels - np.median(pixels)))
+    if not (noise > 0).all():
+        raise ImageError(f"the noise of the images cannot be measured: {noise} nJy per pixel in g r i z y; use others.")
+    return noise
+
+
 @dataclasses.dataclass(frozen=True)
 class ImageScaler:
-    """Scale cutouts per band to zero mean and unit standard deviation over the train split.
+    """Treat cutouts as the networks expect them: zero mean and unit standard deviation over the train split, per band.
 
     Parameters
     ----------
     mean, std : ndarray, shape (5,), float64
-        In nJy per pixel, bands in the order g r i z y.
+        Of the treated images of the train split, bands in the order g r i z y: nJy per pixel, or dimensionless after
+        arcsinh.
+    form : str
+        What the network sees of an image. "full": all. "grey": every band is the same mean of the bands, weighted by
+        ``weights``, so that shapes remain and colours do not. "colour": every band is constant, at its mean flux per
+        pixel within the fibre of 3 arcsec, so that five aperture fluxes remain and shapes do not.
+    softening : ndarray, shape (5,), optional
+        If given, fluxes f become arcsinh(f / softening) before they are scaled: linear in the noise, logarithmic in
+        bright cores, as the magnitudes of Lupton, Gunn & Szalay (1999). nJy per pixel.
+    weights : ndarray, shape (5,), optional
+        Of the bands in the grey image, sum 1; needed by it.
+
+    Raises
+    ------
+    ShapeError
+        If an array is not (5,).
+    ImageError
+        If a deviation or a softening is not positive, the form is unknown, or the grey image has no weights.
     """
 
     mean: Floats
     std: Floats
+    form: str = "full"
+    softening: Floats | None = None
+    weights: Floats | None = None
 
     def __post_init__(self) -> None:
-        if self.mean.shape != (N_BANDS,) or self.std.shape != (N_BANDS,):
-            raise ShapeError(f"mean and std must be ({N_BANDS},); got {self.mean.shape} and {self.std.shape}")
-        if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
+        given = [array for array in (self.softening, self.weights) if array is not None]
+        if any(array.shape != (N_BANDS,) for array in (self.mean, self.std, *given)):
+            raise ShapeError(
+                f"mean and std must be ({N_BANDS},); got {self.mean.shape} and {self.std.shape}"
+                + "".join(f", {array.shape}" for array in given)
+            )
+        is_usable = np.isfinite(self.mean).all() and all(
+            np.isfinite(array).all() and (array > 0).all() for array in (self.std, *given)
+        )
+        if not is_usable:
             raise ImageError(f"an image scaler needs finite means and positive deviations; got {self.mean}, {self.std}")
+        if self.form not in IMAGE_FORMS:
+            raise ImageError(f"no form of image is called {self.form!r}; they are {', '.join(IMAGE_FORMS)}.")
+        if (self.form == "grey") != (self.weights is not None):
+            raise ImageError("the grey image, and it alone, needs a weight for each band.")
+
+    @property
+    def scaling(self) -> str:
+        """How fluxes are scaled: "linear" or "arcsinh"."""
+        return "linear" if self.softening is None else "arcsinh"
 
     @classmethod
-    def fit(cls, images: Iterable[ArrayLike]) -> Self:
-        """Measure mean and standard deviation over all pixels, NaN counted as 0 (sky).
+    def fit(
+        cls,
+        images: Iterable[ArrayLike],
+        form: str = "full",
+        softening: Floats | None = None,
+        weights: Floats | None = None,
+    ) -> Self:
+        """Measure mean and standard deviation over all pixels of the treated images, NaN counted as 0 (sky).
 
         Parameters
         ----------
         images : iterable of array_like, shape (5, H, W) or (n, 5, H, W)
             Cutouts or blocks of cutouts in nJy per pixel, of the train split only.
+        form, softening, weights
+            As in the class.
 
         Returns
         -------
@@ -232,14 +311,15 @@ class ImageScaler:
         Raises
         ------
         ImageError
-            If there are no images, or a band is constant.
+            If there are no images, a band is constant, or the form is unknown.
         ShapeError
             If a block has the wrong number of bands.
         """
+        treatment = cls(np.zeros(N_BANDS), np.ones(N_BANDS), form, softening, weights)
         count = 0
         mean, scatter = np.zeros(N_BANDS), np.zeros(N_BANDS)
         for block in images:
-            pixels = np.nan_to_num(_require_cutouts(block).astype(np.float64), posinf=0.0, neginf=0.0)
+            pixels = treatment.treat(_finite(_require_cutouts(block).astype(np.float64)))
             pixels = np.moveaxis(pixels, -3, 0).reshape(N_BANDS, -1)
             if pixels.shape[1] == 0:
                 continue
@@ -253,10 +333,26 @@ class ImageScaler:
             count = total
         if count == 0:
             raise ImageError("an image scaler needs at least one cutout; none was given")
-        return cls(mean=mean, std=np.sqrt(scatter / count))
+        return cls(mean, np.sqrt(scatter / count), form, softening, weights)
+
+    def treat(self, pixels: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return finite cutouts (..., 5, H, W) in the form and on the flux scale of this scaler, not yet standardised.
+
+        An image whose form and scale are those of the survey is returned as it is, not copied.
+        """
+        dtype = pixels.dtype
+        if self.weights is not None:
+            grey = (pixels * self.weights.astype(dtype)[:, None, None]).sum(axis=-3, keepdims=True)
+            pixels = np.broadcast_to(grey, pixels.shape)
+        elif self.form == "colour":
+            flux = pixels[..., central_aperture(pixels.shape[-1])].mean(axis=-1)
+            pixels = np.broadcast_to(flux[..., None, None], pixels.shape)
+        if self.softening is not None:
+            pixels = np.asarray(np.arcsinh(pixels / self.softening.astype(dtype)[:, None, None]))
+        return pixels
 
     def apply(self, images: ArrayLike) -> Floats32:
-        """Return (images - mean) / std with NaN first set to 0.
+        """Return (treated images - mean) / std with NaN first set to 0.
 
         Parameters
         ----------
@@ -267,18 +363,33 @@ class ImageScaler:
         -------
         scaled : ndarray, shape (..., 5, H, W), float32
         """
-        pixels = np.nan_to_num(_require_cutouts(images).astype(np.float32), posinf=0.0, neginf=0.0)
+        pixels = self.treat(_finite(_require_cutouts(images).astype(np.float32)))
         mean, std = self.mean.astype(np.float32)[:, None, None], self.std.astype(np.float32)[:, None, None]
         return np.asarray((pixels - mean) / std, np.float32)
 
     def to_arrays(self) -> dict[str, Floats]:
-        """Return the arrays by name."""
-        return {"mean": self.mean, "std": self.std}
+        """Return the arrays by name; the form, a word, is kept beside them."""
+        arrays = {"mean": self.mean, "std": self.std, "softening": self.softening, "weights": self.weights}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:
-        """Rebuild a scaler from `to_arrays`."""
-        return cls(mean=np.asarray(arrays["mean"], np.float64), std=np.asarray(arrays["std"], np.float64))
+    def from_arrays(cls, arrays: Mapping[str, ArrayLike], form: str = "full") -> Self:
+        """Rebuild a scaler from `to_arrays` and the form.
+
+        Raises
+        ------
+        ImageError
+            If an array is unknown, or the form is, or they do not fit each other.
+        """
+        names = ("mean", "std", "softening", "weights")
+        if unknown := sorted(arrays.keys() - set(names)):
+            raise ImageError(f"an image scaler has no {', '.join(unknown)}; it has {', '.join(names)}.")
+        known = {name: np.asarray(arrays[name], np.float64) for name in names if name in arrays}
+        return cls(known["mean"], known["std"], form, known.get("softening"), known.get("weights"))
+
+
+def _finite(images: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray(np.nan_to_num(images, posinf=0.0, neginf=0.0))
 
 
 def _require_cutouts(images: ArrayLike) -> NDArray[np.floating]:

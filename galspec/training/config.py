@@ -6,10 +6,20 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from galspec.core.errors import ConfigError
-from galspec.training.optim import default_max_lr
+from galspec.models.catalog import network_args
+from galspec.models.xresnet import NetworkOptions
+from galspec.preprocess.cutouts import IMAGE_FORMS, IMAGE_SCALINGS
+from galspec.training.optim import RULES, default_max_lr
 
 PRECISIONS: Final = ("bf16", "fp32")
 SHIPPED: Final = ("last", "best")
+#: Settings of ablations: in a run's identity only where they are not the paper's, so that older runs continue.
+_ABLATIONS: Final = (
+    *(field.name for field in dataclasses.fields(NetworkOptions)),
+    "optimiser",
+    "image_scaling",
+    "image_form",
+)
 
 T = TypeVar("T")
 
@@ -58,6 +68,14 @@ class CnnConfig:
         Longest time between checkpoints.
     report_batches : int
         Batches between two progress rows.
+    deconv_iterations, deconv_eps, activation, self_attention, groups, squeeze_excite
+        What differs from the published network: see `galspec.models.xresnet.NetworkOptions`.
+    optimiser : str
+        "ranger" (RAdam with Lookahead) or "adam", as the published notebook without its enhancements.
+    image_scaling : str
+        "linear" (the paper) or "arcsinh": see `galspec.preprocess.cutouts.ImageScaler`.
+    image_form : str
+        What the network sees of an image: "full", "colour" or "grey", see there.
 
     Raises
     ------
@@ -84,6 +102,15 @@ class CnnConfig:
     num_threads: int = 0
     checkpoint_minutes: float = 5.0
     report_batches: int = 10
+    deconv_iterations: int = 5
+    deconv_eps: float = 1e-5
+    activation: str = "mish"
+    self_attention: bool = True
+    groups: int = 64
+    squeeze_excite: bool = True
+    optimiser: str = "ranger"
+    image_scaling: str = "linear"
+    image_form: str = "full"
 
     def __post_init__(self) -> None:
         for name in ("n_epochs", "batch_size", "report_batches"):
@@ -98,6 +125,10 @@ class CnnConfig:
             raise ConfigError(f"ema_decay is {self.ema_decay}, but must lie in 0-1 (0 = off).")
         _require_one_of("precision", self.precision, PRECISIONS)
         _require_one_of("ship", self.ship, SHIPPED)
+        _require_one_of("optimiser", self.optimiser, RULES)
+        _require_one_of("image_scaling", self.image_scaling, IMAGE_SCALINGS)
+        _require_one_of("image_form", self.image_form, IMAGE_FORMS)
+        _ = self.network_options  # checked
 
     @property
     def peak_lr(self) -> float:
@@ -105,9 +136,17 @@ class CnnConfig:
         return self.max_lr or default_max_lr(self.model)
 
     @property
+    def network_options(self) -> dict[str, Any]:
+        """What differs from the published network, for `galspec.models.catalog.build_network`."""
+        names = (field.name for field in dataclasses.fields(NetworkOptions))
+        return network_args(self.model, {name: getattr(self, name) for name in names})
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Settings that decide the result: a checkpoint with others cannot be continued."""
         free = {"num_threads", "checkpoint_minutes", "report_batches", "compile", "ship", "n_recalibration"}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        free |= {name for name in _ABLATIONS if getattr(self, name) == defaults[name]}
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}
 
 

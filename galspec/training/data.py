@@ -1,5 +1,6 @@
 """Training sets and their batches: images as stored (float16, 100 nJy per pixel) in, scaled tensors out."""
 
+import copy
 import dataclasses
 import hashlib
 import queue
@@ -12,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from galspec.core.bands import IMAGE_SCALE_NJY, N_BANDS
+from galspec.core.bands import N_BANDS
 from galspec.core.errors import ConfigError, ShapeError
 from galspec.preprocess.cutouts import ImageScaler
-from galspec.training.augment import apply_elements, draw_elements, view_element
+from galspec.training.augment import apply_elements, draw_elements
+from galspec.training.treatment import DeviceTreatment, HostTreatment
 
 #: Splits that training and its last measurement look at; the calibration split is left for later.
 LOADED_SPLITS: Final = ("train", "valid", "test")
@@ -105,6 +107,10 @@ class Selection:
     rows: NDArray[np.int64]
     elements: NDArray[np.uint8]
 
+    def share(self, rank: int, n_processes: int) -> "Selection":
+        """Return the part of one of several processes that train together."""
+        return Selection(self.rows[rank::n_processes], self.elements[rank::n_processes])
+
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
@@ -143,31 +149,6 @@ def plan_in_order(rows: NDArray[np.int64], batch_size: int) -> list[Selection]:
     ]
 
 
-def scaling(scaler: ImageScaler) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return gain and offset (5,) such that gain * stored + offset = (nJy - mean) / std."""
-    mean, std = np.asarray(scaler.mean, np.float64), np.asarray(scaler.std, np.float64)
-    return (IMAGE_SCALE_NJY / std).astype(np.float32), (-mean / std).astype(np.float32)
-
-
-def prepare_on_host(
-    stored: NDArray[np.float16], elements: NDArray[np.uint8], gain: NDArray[np.float32], offset: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Augment and scale a batch of stored images (B, 5, H, H) with numpy: NaN becomes sky, 0 nJy.
-
-    Image by image, so that each stays in the cache. numpy and not torch, because this runs in the
-    reading thread, where torch would start a second team of OpenMP threads against the training's.
-    """
-    prepared = np.empty(stored.shape, np.float32)
-    gain, offset = gain[:, None, None], offset[:, None, None]
-    for index, element in enumerate(elements):
-        image = prepared[index]
-        image[...] = view_element(stored[index], int(element))
-        image[np.isnan(image)] = 0.0
-        image *= gain
-        image += offset
-    return prepared
-
-
 class HostLoader:
     """Batches read and prepared by one thread ahead of the training, from memory or disk.
 
@@ -186,7 +167,11 @@ class HostLoader:
         self.scaler = scaler
         self._data = data
         self._device = device
-        self._gain, self._offset = scaling(scaler)
+        self._treat = HostTreatment(scaler)
+
+    def with_scaler(self, scaler: ImageScaler) -> "HostLoader":
+        """Return a loader of the same images under another treatment."""
+        return HostLoader(self._data, scaler, self._device)
 
     def batches(self, selections: Sequence[Selection]) -> Generator[Batch, None, None]:
         """Yield the batches of the selections, in order; closing the iterator ends the thread."""
@@ -211,7 +196,7 @@ class HostLoader:
                 if is_closed.is_set():
                     return
                 stored = np.asarray(self._data.images[selection.rows], dtype=np.float16)
-                images = torch.from_numpy(prepare_on_host(stored, selection.elements, self._gain, self._offset))
+                images = torch.from_numpy(self._treat(stored, selection.elements))
                 if self._device.type == "cuda":
                     images = images.pin_memory()
                 ready.put(Batch(images, torch.from_numpy(self._data.latents[selection.rows]), selection.rows))
@@ -239,9 +224,7 @@ class DeviceLoader:
     def __init__(self, data: TrainingSet, scaler: ImageScaler, device: torch.device):
         self.scaler = scaler
         self._device = device
-        gain, offset = scaling(scaler)
-        self._gain = torch.from_numpy(gain).to(device)[:, None, None]
-        self._offset = torch.from_numpy(offset).to(device)[:, None, None]
+        self._treat = DeviceTreatment(scaler, device)
         rows = np.flatnonzero(np.isin(data.split, LOADED_SPLITS))
         self._slot = np.full(len(data.ids), -1, np.int64)
         self._slot[rows] = np.arange(len(rows))
@@ -251,12 +234,18 @@ class DeviceLoader:
             self._images[first : first + len(block)] = torch.from_numpy(block).to(device).nan_to_num_(nan=0.0)
         self._targets = torch.from_numpy(np.ascontiguousarray(data.latents[rows])).to(device)
 
+    def with_scaler(self, scaler: ImageScaler) -> "DeviceLoader":
+        """Return a loader of the same images, which are in memory only once, under another treatment."""
+        other = copy.copy(self)
+        other.scaler, other._treat = scaler, DeviceTreatment(scaler, self._device)
+        return other
+
     def batches(self, selections: Sequence[Selection]) -> Generator[Batch, None, None]:
         """Yield the batches of the selections, in order."""
         for selection in selections:
             slots = torch.from_numpy(self._slot[selection.rows]).to(self._device, non_blocking=True)
             elements = torch.from_numpy(selection.elements).to(self._device, non_blocking=True)
-            images = apply_elements(self._images[slots], elements).float() * self._gain + self._offset
+            images = self._treat(apply_elements(self._images[slots], elements))
             yield Batch(images, self._targets[slots], selection.rows)
 
 

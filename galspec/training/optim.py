@@ -12,6 +12,10 @@ BETAS: Final = (0.95, 0.99)
 EPS: Final = 1e-6
 LOOKAHEAD_STEPS: Final = 6
 LOOKAHEAD_ALPHA: Final = 0.5
+#: "adam" is fastai's default, for the run without the paper's enhancements.
+RULES: Final = ("ranger", "adam")
+_ADAM_BETAS: Final = (0.9, 0.99)
+_ADAM_EPS: Final = 1e-5
 MAX_LR: Final = 0.03
 #: The fully deconvolved network diverges at 0.03.
 MAX_LR_DECONV: Final = 0.003
@@ -36,7 +40,7 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
 
 
 class Ranger:
-    """RAdam with Lookahead (Zhang et al. 2019) and a one-cycle schedule, as one steppable object.
+    """RAdam with Lookahead (Zhang et al. 2019), or Adam, and a one-cycle schedule, as one steppable object.
 
     Every ``k`` steps the fast weights are pulled half-way back to the slow ones:
     slow += alpha (fast - slow); fast = slow.
@@ -53,11 +57,13 @@ class Ranger:
         Decoupled; applied to weights only.
     lookahead_steps : int
         k of Lookahead; 0 switches it off.
+    rule : str
+        "ranger", or "adam": Adam without Lookahead, with decoupled weight decay.
 
     Raises
     ------
     ConfigError
-        If ``n_steps`` is below 1 or ``max_lr`` is not positive.
+        If ``n_steps`` is below 1, ``max_lr`` is not positive, or the rule is unknown.
     """
 
     def __init__(
@@ -67,15 +73,22 @@ class Ranger:
         max_lr: float = MAX_LR,
         weight_decay: float = 0.01,
         lookahead_steps: int = LOOKAHEAD_STEPS,
+        rule: str = "ranger",
     ):
         if n_steps < 1 or max_lr <= 0.0:
             raise ConfigError(f"a run needs at least 1 batch and a positive learning rate, not {n_steps} and {max_lr}.")
+        if rule not in RULES:
+            raise ConfigError(f"optimiser is {rule!r}, but must be one of {', '.join(RULES)}.")
         self.n_steps = n_steps
         self.n_done = 0
-        self._k = lookahead_steps
-        self._inner = torch.optim.RAdam(
-            parameter_groups(network, weight_decay), betas=BETAS, eps=EPS, decoupled_weight_decay=True
+        self._k = lookahead_steps if rule == "ranger" else 0
+        groups = parameter_groups(network, weight_decay)
+        self._inner: torch.optim.Optimizer = (
+            torch.optim.RAdam(groups, betas=BETAS, eps=EPS, decoupled_weight_decay=True)
+            if rule == "ranger"
+            else torch.optim.AdamW(groups, betas=_ADAM_BETAS, eps=_ADAM_EPS)
         )
+        self._prefix = "radam" if rule == "ranger" else "adam"
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._inner,
             max_lr=max_lr,
@@ -121,7 +134,7 @@ class Ranger:
         tensors = {f"slow.{index}": value for index, value in enumerate(self._slow)}
         for index, parameter in enumerate(self._fast):
             for name, value in self._inner.state.get(parameter, {}).items():
-                tensors[f"radam.{index}.{name}"] = value
+                tensors[f"{self._prefix}.{index}.{name}"] = value
         groups = [{"lr": group["lr"], "betas": list(group["betas"])} for group in self._inner.param_groups]
         return tensors, {"n_done": self.n_done, "n_steps": self.n_steps, "groups": groups}
 
@@ -139,10 +152,10 @@ class Ranger:
             raise RunError("the checkpoint's optimiser belongs to another network.")
         for index, (parameter, slow) in enumerate(zip(self._fast, self._slow, strict=True)):
             slow.copy_(tensors[f"slow.{index}"])
-            prefix = f"radam.{index}."
+            prefix = f"{self._prefix}.{index}."
             state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
             if state:
-                # RAdam keeps its step counter on the CPU, its averages beside the parameter.
+                # The optimiser keeps its step counter on the CPU, its averages beside the parameter.
                 self._inner.state[parameter] = {
                     name: value.clone() if name == "step" else value.to(parameter.device, copy=True)
                     for name, value in state.items()

@@ -1,6 +1,7 @@
 """A small VAE bundle and a predictor that belongs to it, with random weights and settled statistics."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,11 @@ from galspec.preprocess.spectra import SpectrumPreprocessor
 TOLD = {"training_survey": {"name": "random", "source": "SIMULATED"}, "recipe": {"seed": 3}, "scores": {}}
 
 
-def settled_network(name: str, size: int = 32) -> nn.Sequential:
+def settled_network(name: str, size: int = 32, options: dict[str, Any] | None = None) -> nn.Sequential:
     """A network as training leaves it: statistics of data, no layer at its initial zero or one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        network = build_network(name)
+        network = build_network(name, options)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.weight, 0.3, 0.7)

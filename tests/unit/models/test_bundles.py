@@ -111,6 +111,60 @@ def test_folded_and_unfolded_predictors_agree(tmp_path, vae):
     assert folded == pytest.approx(load_predictor_bundle(path, fold=False).predict_latents(images), abs=1e-4)
 
 
+GREY = ImageScaler(np.zeros(5), np.ones(5), "grey", weights=np.full(5, 0.2))
+ARCSINH = ImageScaler(np.zeros(5), np.ones(5), softening=np.arange(1.0, 6.0))
+COLOUR = ImageScaler(np.zeros(5), np.full(5, 30.0), "colour")
+
+
+@pytest.mark.parametrize("scaler", [GREY, ARCSINH, COLOUR], ids=["grey", "arcsinh", "colour"])
+def test_a_bundle_rebuilds_its_own_network_and_image_treatment(tmp_path, vae, scaler):
+    options = {"deconv_iterations": 7, "deconv_eps": 1e-4}
+    torch.manual_seed(3)
+    network = build_network("simple-deconv", options).train()
+    network(torch.randn(4, 5, 48, 48))
+    told = {"name": "toy", "training_survey": SURVEY, "recipe": {}, "scores": {}}
+    path = save_predictor_bundle(
+        tmp_path / "a",
+        network=network,
+        architecture="simple-deconv",
+        vae=vae,
+        image_scaler=scaler,
+        network_options=options,
+        **told,
+    )
+    again = load_predictor_bundle(path, fold=False)
+    assert (again.network[0].n_iter, again.network[0].eps) == (7, 1e-4)
+    assert again.info["network_args"] == options
+    assert (again.image_scaler.form, again.image_scaler.scaling) == (scaler.form, scaler.scaling)
+    images = np.random.default_rng(0).normal(5.0, 20.0, (3, 5, 48, 48)).astype(np.float32)
+    with torch.no_grad():
+        expected = network.eval()(torch.from_numpy(scaler.apply(images))).numpy()
+    assert load_predictor_bundle(path).predict_latents(images) == pytest.approx(expected, abs=5e-3)
+
+
+def test_a_published_network_on_whole_images_says_nothing_of_options(tmp_path, vae):
+    path, _ = _save_predictor(tmp_path / "predictor", vae)
+    assert not {"network_args", "image_form"} & json.loads((path / "model.json").read_text()).keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"network_args": {"depth": 34}}, "unknown option.* depth"),
+        ({"network_args": {"groups": 1}}, "does not change a simple-deconv"),
+        ({"network_args": [1]}, "network_args"),
+        ({"image_form": "sepia"}, "no form of image is called 'sepia'"),
+        ({"image_form": "grey"}, "needs a weight for each band"),
+        ({"architecture": "resnet50"}, "no network is called 'resnet50'"),
+    ],
+)
+def test_an_unknown_network_or_treatment_is_refused(tmp_path, vae, changes, words):
+    path, _ = _save_predictor(tmp_path / "predictor", vae)
+    _edit(path, **changes)
+    with pytest.raises(BundleError, match=words):
+        load_predictor_bundle(path)
+
+
 def test_another_vae_is_refused(tmp_path, vae):
     path, _ = _save_predictor(tmp_path / "predictor", vae)
     other = load_vae_bundle(_save_vae(tmp_path / "other", seed=9))

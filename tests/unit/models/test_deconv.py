@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -214,3 +216,53 @@ def test_wrong_input_is_named(shape: tuple[int, ...]):
 def test_channels_that_do_not_divide_are_refused(settings: dict[str, int]):
     with pytest.raises(ShapeError, match="do not divide"):
         FastDeconv2d(4, 4, 3, **settings)
+
+
+@pytest.mark.parametrize(("kernel", "groups", "block"), [(1, 1, 64), (3, 1, 64), (1, 2, 64), (3, 2, 64), (3, 1, 2)])
+def test_gradient_of_the_whole_layer(kernel: int, groups: int, block: int):
+    layer = FastDeconv2d(4, 4, kernel, padding=kernel // 2, groups=groups, block=block, sampling_stride=1).double()
+    weight, bias = layer.weight, layer.bias
+    x = correlated_images(2, 4, 5).double().requires_grad_()
+
+    def of_any(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
+
+    assert torch.autograd.gradcheck(of_any, (x, weight, bias))
+
+
+@pytest.mark.parametrize(("kernel", "groups"), [(1, 1), (3, 1), (1, 2), (3, 2)])
+def test_converged_root_is_the_exact_one_of_the_patches_in_float64(kernel: int, groups: int):
+    layer = FastDeconv2d(4, 4, kernel, padding=kernel // 2, groups=groups, n_iter=40).double()
+    x = correlated_images(16).double()
+    mean, root = layer._statistics(x)
+    for group in range(groups):
+        own = x[:, group * (4 // groups) : (group + 1) * (4 // groups)]
+        patches = F.unfold(own, kernel, padding=kernel // 2, stride=3).transpose(0, 1).flatten(1)
+        covariance = torch.cov(patches, correction=0) + layer.eps * torch.eye(len(patches), dtype=torch.float64)
+        torch.testing.assert_close(mean[group], patches.mean(dim=1))
+        exact = exact_inverse_square_root(covariance)
+        torch.testing.assert_close(root[group], exact, rtol=1e-7, atol=1e-7 * float(exact.abs().max()))
+        whitened = root[group] @ covariance @ root[group]
+        torch.testing.assert_close(whitened, torch.eye(len(patches), dtype=torch.float64), rtol=0, atol=1e-7)
+
+
+def test_layer_of_one_pixel_is_its_definition():
+    layer = FastDeconv2d(4, 6, 1)
+    x = correlated_images(size=21)
+    torch.testing.assert_close(layer(x), reference(layer, x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "groups"), [(1, 1), (3, 1), (3, 2)])
+def test_channels_last_gives_the_same_in_its_own_layout(kernel: int, groups: int):
+    layer = FastDeconv2d(4, 4, kernel, padding=kernel // 2, groups=groups)
+    x = correlated_images().requires_grad_()
+    last = x.detach().to(memory_format=torch.channels_last).requires_grad_()
+    moved = copy.deepcopy(layer).to(memory_format=torch.channels_last)
+    for mode in (True, False):
+        found, expected = moved.train(mode)(last), layer.train(mode)(x)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(moved.running_root, layer.running_root)
+    moved.train()(last).square().mean().backward()
+    layer.train()(x).square().mean().backward()
+    torch.testing.assert_close(last.grad, x.grad, rtol=1e-3, atol=1e-5)

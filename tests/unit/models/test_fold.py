@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +11,16 @@ from galspec.models.fold import fold_network
 from tests.unit.models.conftest import settled_network
 
 
-@pytest.mark.parametrize("name", TRAINABLE_PARAMETERS)
-def test_folded_network_is_plain_and_equal(name: str):
-    network = settled_network(name)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {}) for name in TRAINABLE_PARAMETERS),
+        ("xresnet18-hybrid", {"activation": "relu", "self_attention": False, "deconv_iterations": 9}),
+        ("xresnet18-hybrid", {"groups": 1, "squeeze_excite": False, "deconv_eps": 1e-3}),
+    ],
+)
+def test_folded_network_is_plain_and_equal(name: str, options: dict[str, Any]):
+    network = settled_network(name, options=options)
     before = copy.deepcopy(network.state_dict())
     folded = fold_network(network)
     kinds = {type(module) for module in folded.modules()}

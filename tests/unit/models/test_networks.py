@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -5,9 +6,9 @@ import torch
 from torch import nn
 
 from galspec.core.errors import ConfigError
-from galspec.models.catalog import TRAINABLE_PARAMETERS, build_network, count_trainable
+from galspec.models.catalog import TRAINABLE_PARAMETERS, build_network, count_trainable, network_args
 from galspec.models.deconv import FastDeconv2d
-from galspec.models.xresnet import ResBlock, SimpleSelfAttention, SqueezeExcite
+from galspec.models.xresnet import NetworkOptions, ResBlock, SimpleSelfAttention, SqueezeExcite
 
 XRESNETS = ["xresnet18-hybrid", "xresnet18", "xresnet18-deconv"]
 PUBLISHED = {
@@ -112,3 +113,44 @@ def test_convolutions_and_linears_start_kaiming_with_zero_bias(name: str):
             assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2.0 / fan_in), rel=0.06)
         if module.bias is not None:
             assert (module.bias == 0).all()
+
+
+#: One setting each away from the published hybrid, with the parameters that are then left.
+ABLATIONS = [
+    ({"activation": "relu"}, 6_734_743),
+    ({"self_attention": False}, 6_734_743 - 64 * 64 - 1),
+    ({"deconv_iterations": 15}, 6_734_743),
+    ({"deconv_eps": 1e-3}, 6_734_743),
+    ({"groups": 1, "squeeze_excite": False}, 11_203_367),
+]
+
+
+@pytest.mark.parametrize(("options", "n_parameters"), ABLATIONS)
+def test_options_change_the_network_as_they_say(options: dict[str, object], n_parameters: int):
+    assert network_args("xresnet18-hybrid", {**dataclasses.asdict(NetworkOptions()), **options}) == options
+    network = build_network("xresnet18-hybrid", options)
+    assert count_trainable(network) == n_parameters
+    kinds = {type(module) for module in network.modules()}
+    assert (nn.Mish in kinds) == ("activation" not in options)
+    assert (SimpleSelfAttention in kinds) == ("self_attention" not in options)
+    assert (SqueezeExcite in kinds) == ("squeeze_excite" not in options)
+    deconv = next(module for module in network.modules() if isinstance(module, FastDeconv2d))
+    assert (deconv.n_iter, deconv.eps) == (options.get("deconv_iterations", 5), options.get("deconv_eps", 1e-5))
+    assert network(torch.randn(2, 5, 32, 32)).shape == (2, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("xresnet18", {"deconv_iterations": 7}, "does not change a xresnet18; its options are activation"),
+        ("simple-cnn", {"activation": "relu"}, "its options are none"),
+        ("xresnet18", {"activation": "gelu"}, "must be one of mish, relu"),
+        ("xresnet18", {"groups": 48}, "must divide 64"),
+        ("xresnet18-hybrid", {"deconv_eps": 0.0}, "above 0"),
+        ("xresnet18", {"width": 2}, r"unknown option\(s\) of networks: width"),
+        ("xresnet18", {"self_attention": 1}, "must be of type bool"),
+    ],
+)
+def test_options_that_are_not_allowed_are_refused(name: str, options: dict[str, object], message: str):
+    with pytest.raises(ConfigError, match=message):
+        build_network(name, options)

@@ -5,7 +5,14 @@ import pytest
 from numpy.typing import NDArray
 
 from galspec.core.errors import ImageError, ShapeError
-from galspec.preprocess.cutouts import ImageScaler, PixelFrame, footprint_fraction, resample_image
+from galspec.preprocess.cutouts import (
+    ImageScaler,
+    PixelFrame,
+    central_aperture,
+    footprint_fraction,
+    resample_image,
+    sky_noise,
+)
 
 SIZE = 224
 
@@ -133,3 +140,76 @@ def test_image_scaler_refuses_what_it_cannot_scale() -> None:
         ImageScaler.fit([np.ones((4, 4, 4))])
     with pytest.raises(ShapeError, match="mean and std"):
         ImageScaler(np.zeros(3), np.ones(3))
+
+
+def test_plain_scaler_keeps_only_mean_and_deviation(rng: np.random.Generator) -> None:
+    scaler = ImageScaler.fit(rng.normal(0, 1, (3, 5, 8, 8)))
+    assert set(scaler.to_arrays()) == {"mean", "std"}
+    assert (scaler.form, scaler.scaling) == ("full", "linear")
+
+
+def test_colour_image_is_the_flux_in_the_fibre(rng: np.random.Generator) -> None:
+    images = rng.normal(0, 1, (2, 5, 20, 20)).astype(np.float32)
+    row, column = np.indices((20, 20)) - 9.5
+    inside = np.hypot(row, column) <= 6.0  # 1.5 arcsec of 0.25 arcsec pixels
+    assert (central_aperture(20) == inside).all()
+    treated = ImageScaler(np.zeros(5), np.ones(5), "colour").apply(images)
+    expected = np.array([[band[inside].mean() for band in image] for image in images])
+    assert treated == pytest.approx(np.broadcast_to(expected[..., None, None], images.shape), abs=1e-6)
+    turned = ImageScaler(np.zeros(5), np.ones(5), "colour").apply(np.rot90(images, axes=(-2, -1)))
+    assert turned == pytest.approx(treated, abs=1e-6)
+
+
+def test_grey_image_is_the_weighted_mean_of_the_bands(rng: np.random.Generator) -> None:
+    images = rng.normal(0, 1, (2, 5, 6, 6)).astype(np.float32)
+    weights = np.array([0.4, 0.3, 0.1, 0.1, 0.1])
+    treated = ImageScaler(np.zeros(5), np.ones(5), "grey", weights=weights).apply(images)
+    for band in range(5):
+        assert treated[:, band] == pytest.approx(np.einsum("b,nbhw->nhw", weights, images), abs=1e-5)
+
+
+def test_arcsinh_scaling_is_linear_in_the_noise_and_logarithmic_in_cores() -> None:
+    scaler = ImageScaler(np.zeros(5), np.ones(5), softening=np.full(5, 20.0))
+    images = np.zeros((5, 2, 2))
+    images[:, 0, 0], images[:, 0, 1] = 0.2, 2e6
+    assert scaler.apply(images)[:, 0, 0] == pytest.approx(0.01, rel=1e-4)
+    assert scaler.apply(images)[:, 0, 1] == pytest.approx(np.log(2 * 2e6 / 20.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("form", ["full", "colour", "grey"])
+def test_every_treatment_is_standardised_and_survives_saving(form: str, rng: np.random.Generator) -> None:
+    images = rng.normal(5.0, 30.0, (8, 5, 16, 16))
+    images[0, 0, :3] = np.nan
+    noise = sky_noise(images)
+    weights = noise**-2 / (noise**-2).sum() if form == "grey" else None
+    scaler = ImageScaler.fit([images[:3], images[3:]], form, noise, weights)
+    scaled = scaler.apply(images)
+    assert scaled.mean(axis=(0, 2, 3)) == pytest.approx(np.zeros(5), abs=1e-4)
+    assert scaled.std(axis=(0, 2, 3)) == pytest.approx(np.ones(5), rel=1e-4)
+    again = ImageScaler.from_arrays(scaler.to_arrays(), form)
+    assert (again.apply(images) == scaled).all()
+
+
+def test_sky_noise_is_not_that_of_the_galaxy(rng: np.random.Generator) -> None:
+    images = rng.normal(0.0, np.arange(10.0, 60.0, 10.0)[:, None, None], (6, 5, 60, 60))
+    images[:, :, 25:35, 25:35] += 1e4
+    images[0, 2] = np.nan
+    assert sky_noise(images) == pytest.approx(np.arange(10.0, 60.0, 10.0), rel=0.05)
+    with pytest.raises(ImageError, match="noise of the images cannot be measured"):
+        sky_noise(np.zeros((1, 5, 8, 8)))
+
+
+def test_impossible_treatments_are_refused() -> None:
+    zeros, ones = np.zeros(5), np.ones(5)
+    with pytest.raises(ImageError, match="no form of image is called 'sepia'"):
+        ImageScaler(zeros, ones, "sepia")
+    with pytest.raises(ImageError, match="needs a weight"):
+        ImageScaler(zeros, ones, "grey")
+    with pytest.raises(ImageError, match="needs a weight"):
+        ImageScaler(zeros, ones, "full", weights=ones)
+    with pytest.raises(ImageError, match="positive deviations"):
+        ImageScaler(zeros, ones, softening=zeros)
+    with pytest.raises(ShapeError, match=r"must be \(5,\)"):
+        ImageScaler(zeros, ones, softening=np.ones(4))
+    with pytest.raises(ImageError, match="has no gamma"):
+        ImageScaler.from_arrays({"mean": zeros, "std": ones, "gamma": ones})
