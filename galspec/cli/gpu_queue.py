@@ -34,12 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--plan", type=Path, help="what to train (default configs/gpu_queue.toml)")
         one.add_argument("--vae", type=Path, help="VAE bundle (default: the shipped one)")
         one.add_argument(
+            "--survey", type=Path, help="train on the first galaxies of this survey folder instead of simulating one"
+        )
+        one.add_argument(
             "--jobs", type=int, default=os.cpu_count() or 1, help="processes that simulate (default: all cores)"
         )
         one.add_argument(
             "--minutes", type=float, default=0.0, help="time at hand; longer items are left out (default: no limit)"
         )
-        one.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default cuda; cpu is for trials")
+        one.add_argument(
+            "--device", choices=("cuda", "cpu"), default="cuda", help="default cuda; cpu for configs/cpu_table1.toml"
+        )
     status.add_argument("--wait", type=float, default=0.0, help="seconds to wait for the next item to finish")
     take.add_argument("--from", dest="source", type=Path, required=True, help="folder that came back")
 
@@ -62,7 +67,7 @@ def _out_dir(args: argparse.Namespace) -> Path:
 
 
 def _options(args: argparse.Namespace) -> list[str]:
-    names = ("out", "results", "work", "plan", "vae", "jobs", "minutes", "device")
+    names = ("out", "results", "work", "plan", "vae", "survey", "jobs", "minutes", "device")
     given = {name: getattr(args, name) for name in names}
     return [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
 
@@ -110,6 +115,7 @@ def _run(args: argparse.Namespace) -> int:
             minutes=args.minutes,
             report=lambda line: print(time.strftime("%H:%M:%S"), line, flush=True),
             stop=stop,
+            survey_dir=args.survey,
         )
         if args.vae:
             queue.vae_dir = args.vae

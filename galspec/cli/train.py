@@ -1,12 +1,18 @@
-"""`python -m galspec train vae|cnn`: train on a survey, in a run folder, resumable."""
+"""`python -m galspec train vae|cnn`: train on a survey, in a run folder, resumable.
+
+`torchrun --nproc-per-node N -m galspec train cnn ...` trains one network with N processes (docs/training.md).
+"""
 
 import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from galspec.training.distributed import Processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +63,20 @@ def _add_cnn_arguments(cnn: argparse.ArgumentParser) -> None:
         "--cache-images", action="store_true", help="unpack images into the cache: faster epochs, 0.5 MB a galaxy"
     )
     cnn.add_argument("--jobs", type=int, default=0, help="processes that render images (default: all cores)")
+    _add_ablations(cnn)
+
+
+def _add_ablations(cnn: argparse.ArgumentParser) -> None:
+    group = cnn.add_argument_group("ablations", "what differs from the published network and recipe (docs/training.md)")
+    group.add_argument("--deconv-iterations", type=int, help="Newton-Schulz iterations of FastDeconv (default 5)")
+    group.add_argument("--deconv-eps", type=float, help="added to the diagonal of its covariance (default 1e-5)")
+    group.add_argument("--activation", help="mish (default) or relu")
+    group.add_argument("--self-attention", action=argparse.BooleanOptionalAction, default=None, help="default: on")
+    group.add_argument("--groups", type=int, help="groups of the first convolution of each block (default 64)")
+    group.add_argument("--squeeze-excite", action=argparse.BooleanOptionalAction, default=None, help="default: on")
+    group.add_argument("--optimiser", help="ranger (default) or adam")
+    group.add_argument("--image-scaling", help="linear (default) or arcsinh")
+    group.add_argument("--image-form", help="full (default), colour (aperture fluxes only) or grey (shapes only)")
 
 
 #: Options that are fields of the settings dataclasses under the same name.
@@ -71,6 +91,15 @@ _CNN_ONLY = (
     "n_recalibration",
     "num_threads",
     "compile",
+    "deconv_iterations",
+    "deconv_eps",
+    "activation",
+    "self_attention",
+    "groups",
+    "squeeze_excite",
+    "optimiser",
+    "image_scaling",
+    "image_form",
 )
 
 
@@ -103,6 +132,18 @@ def _settings(cls: type[Any], args: argparse.Namespace, options: dict[str, str])
 
 
 def _train_cnn(args: argparse.Namespace, stop: Callable[[], bool]) -> Path:
+    from galspec.training.config import CnnConfig
+    from galspec.training.distributed import join_processes
+
+    settings = _settings(CnnConfig, args, {**_SHARED, **{name: name for name in _CNN_ONLY}})
+    CnnConfig(**settings)  # bad settings are refused before the survey is read
+    with join_processes(args.device) as processes:
+        return _train_together(args, settings, stop, processes)
+
+
+def _train_together(
+    args: argparse.Namespace, settings: dict[str, Any], stop: Callable[[], bool], processes: "Processes"
+) -> Path:
     from galspec.core.home import shipped_weights_dir
     from galspec.models.bundle import load_predictor_bundle, load_vae_bundle
     from galspec.store.survey import open_survey
@@ -110,20 +151,32 @@ def _train_cnn(args: argparse.Namespace, stop: Callable[[], bool]) -> Path:
     from galspec.training.config import CnnConfig
     from galspec.training.survey_set import training_set
 
-    settings = _settings(CnnConfig, args, {**_SHARED, **{name: name for name in _CNN_ONLY}})
-    CnnConfig(**settings)  # bad settings are refused before the survey is read
     survey = open_survey(args.survey)
     vae = load_vae_bundle(args.vae or shipped_weights_dir() / "vae6")
     start = load_predictor_bundle(args.start, fold=False) if args.start else None
-    with tqdm(unit="block", desc="images", disable=survey.has_images and not args.cache_images) as bar:
+    if not processes.is_first:
+        processes.wait()  # the first process renders the images that the others then find in the cache
+    is_silent = not processes.is_first or (survey.has_images and not args.cache_images)
+    with tqdm(unit="block", desc="images", disable=is_silent) as bar:
         data = training_set(survey, vae, args.max_galaxies, args.cache_images, args.jobs, _show_blocks(bar))
+    if processes.is_first:
+        processes.wait()
     if args.passes:
         settings["n_epochs"] = max(1, math.ceil(args.passes / len(data.rows("train"))))
     config = CnnConfig(**settings)
     n_batches = config.n_epochs * max(1, len(data.rows("train")) // config.batch_size)
-    with tqdm(total=n_batches, unit="batch", desc=config.model) as bar:
+    with tqdm(total=n_batches, unit="batch", desc=config.model, disable=not processes.is_first) as bar:
         return train_cnn(
-            data, vae, config, args.out, _show_metrics(bar), not args.restart, stop, args.device, start=start
+            data,
+            vae,
+            config,
+            args.out,
+            _show_metrics(bar) if processes.is_first else None,
+            not args.restart,
+            stop,
+            args.device,
+            start=start,
+            processes=processes,
         )
 
 
@@ -184,7 +237,10 @@ def _show_metrics(bar: "tqdm[Any]") -> Callable[[dict[str, Any]], None]:
         nonlocal latest
         if row["kind"] == "epoch":
             latest = f", valid MSE {row['valid_mse']:.4f} after epoch {row['epoch']}"
-            bar.write(f"epoch {row['epoch']}: train MSE {row['train_mse']:.4f}{latest}, best epoch {row['best_epoch']}")
+            bar.write(
+                f"epoch {row['epoch']}: train MSE {row['train_mse']:.4f}{latest}, best epoch {row['best_epoch']}; "
+                f"{row['epoch_seconds']:.0f} s, {row['images_per_s']:.0f} images/s"
+            )
         else:
             bar.set_postfix_str(
                 f"MSE {row['train_mse']:.4f}, {row['images_per_s']:.1f} images/s{latest}", refresh=False

@@ -15,6 +15,8 @@ from galspec.core.files import atomic_path, write_json
 
 _TENSORS: Final = "tensors.safetensors"
 _NUMBERS: Final = "numbers.json"
+#: Of the layout of checkpoints; those written before it was counted are of version 1.
+VERSION: Final = 1
 
 
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -37,7 +39,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], numbers: dict[s
         save_file(
             {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, temporary / _TENSORS
         )
-        write_json(temporary / _NUMBERS, numbers)
+        write_json(temporary / _NUMBERS, {"version": VERSION, **numbers})
     # Two renames: a crash between them leaves .new, which has_checkpoint puts in place.
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -65,13 +67,20 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises
     ------
     RunError
-        If the checkpoint is missing or damaged.
+        If the checkpoint is missing, damaged, or of another version.
     """
     folder = Path(folder)
     if not has_checkpoint(folder):
         raise RunError(f"{folder} holds no checkpoint; start the run anew.")
     try:
-        numbers = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
-        return load_file(folder / _TENSORS), numbers
+        numbers = dict(json.loads((folder / _NUMBERS).read_text(encoding="utf-8")))
+        version = numbers.pop("version", 1)
+        tensors = load_file(folder / _TENSORS) if version == VERSION else {}
     except (OSError, ValueError, SafetensorError) as error:
         raise RunError(f"the checkpoint {folder} is damaged ({error}); delete it and start the run anew.") from None
+    if version != VERSION:
+        raise RunError(
+            f"the checkpoint {folder} is of version {version!r}, this galspec reads version {VERSION}; continue it "
+            "with the galspec that wrote it, or start anew without resuming."
+        )
+    return tensors, numbers

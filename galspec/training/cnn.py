@@ -4,27 +4,30 @@ import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from galspec.core.bands import IMAGE_SCALE_NJY
 from galspec.core.errors import ConfigError
 from galspec.models.bundle import PredictorBundle, VaeBundle, save_predictor_bundle
 from galspec.models.catalog import build_network
-from galspec.preprocess.cutouts import ImageScaler
+from galspec.preprocess.cutouts import ImageScaler, sky_noise
 from galspec.training.config import CnnConfig
 from galspec.training.data import Loader, TrainingSet, make_loader
-from galspec.training.loop import CnnTraining, Progress, data_identity, evaluate, run_training, runtime_facts
-from galspec.training.run_folder import Row, RunFolder
+from galspec.training.distributed import ALONE, Processes
+from galspec.training.loop import CnnTraining, data_identity, evaluate, run_training, runtime_facts
+from galspec.training.run_folder import Progress, Row, RunFolder
 from galspec.training.statistics import recalibrate_statistics
 
 #: Train galaxies from which the image scaling is fitted: more cost time and move the std by a percent.
 _N_SCALER: Final = 1024
+_BLOCK: Final = 64
 
 
 def train_cnn(
@@ -39,6 +42,7 @@ def train_cnn(
     loader: Loader | None = None,
     name: str = "",
     start: PredictorBundle | None = None,
+    processes: Processes = ALONE,
 ) -> Path:
     """Train a network and write its bundle, continuing where an interrupted run of the folder stopped.
 
@@ -66,6 +70,8 @@ def train_cnn(
     start : PredictorBundle, optional
         Loaded with ``fold=False``: its weights and image scaling are where training begins. The last layer begins
         anew unless the bundle was trained for the same VAE, whose latents it would otherwise not know.
+    processes : Processes
+        Those that train together, each calling this function; from `galspec.training.distributed.join_processes`.
 
     Returns
     -------
@@ -77,16 +83,20 @@ def train_cnn(
     RunStopped
         If ``stop`` turned true.
     RunError
-        If the loss is not finite, or the folder's checkpoint is of another network, data set or settings.
+        If the loss is not finite, the folder's checkpoint is of another network, data set, version or settings, or
+        the GPU's memory does not hold a batch.
     ConfigError
-        If ``start`` is another network than the settings name.
+        If ``start`` is another network than the settings name, or it or the loader treats images otherwise.
     """
     if start is not None and loader is not None:
         raise ConfigError("start brings its own image scaling, so it cannot share a loader; give one of the two.")
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    folder = RunFolder(run_dir)
+    if given := start.image_scaler if start else loader.scaler if loader else None:
+        _require_treatment(given, config)
+    chosen = processes.device(device)
+    folder = RunFolder(run_dir, is_writer=processes.is_first)
     if not resume:
         folder.forget()
+    processes.wait()  # nobody looks for a checkpoint before the old one is gone
     identity = {**config.identity, **data_identity(data), "vae_sha256": vae.sha256}
     if start is not None:
         identity["start_sha256"] = start.sha256
@@ -96,29 +106,51 @@ def train_cnn(
         folder.start({"cnn": dataclasses.asdict(config), "identity": identity, "runtime": runtime})
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network = build_network(config.model)
-        scaler = start.image_scaler if start else None
+            network = build_network(config.model, config.network_options)
         if start is not None:
-            start_from(network, start, config.model, vae.sha256)
-        loader = loader or make_loader(data, scaler or fit_image_scaler(data), chosen)
-        training = CnnTraining(network, data, loader, config, chosen)
+            start_from(network, start, config.model, vae.sha256, config.network_options)
+        if loader is None:
+            scaler = start.image_scaler if start else fit_image_scaler(data, config.image_form, config.image_scaling)
+            loader = make_loader(data, scaler, chosen)
+        training = CnnTraining(network, data, loader, config, chosen, processes)
         run_training(training, folder, identity, progress, stop or (lambda: False))
         facts.update(_ship(training, folder, vae, {**runtime, **_origin(start)}, name or config.model))
     return folder.bundle_dir
 
 
-def start_from(network: nn.Module, start: PredictorBundle, model: str, vae_sha256: str) -> None:
+def _require_treatment(scaler: ImageScaler, config: CnnConfig) -> None:
+    """Refuse images that are treated otherwise than the settings say."""
+    if (scaler.form, scaler.scaling) != (config.image_form, config.image_scaling):
+        raise ConfigError(
+            f"the images given are {scaler.form} and scaled {scaler.scaling}, but image_form is {config.image_form!r} "
+            f"and image_scaling {config.image_scaling!r}; make them agree."
+        )
+
+
+def start_from(
+    network: nn.Module,
+    start: PredictorBundle,
+    model: str,
+    vae_sha256: str,
+    options: Mapping[str, Any] | None = None,
+) -> None:
     """Copy the weights of a predictor into a new network; its last layer only if it predicts the same latents.
 
     Raises
     ------
     ConfigError
-        If the predictor is another network than ``model``.
+        If the predictor is another network than ``model`` with these options.
     """
     if start.info["architecture"] != model:
         raise ConfigError(
             f"the bundle to start from is a {start.info['architecture']}, but a {model} is to be trained; name a "
             f"{model} bundle, or train a {start.info['architecture']}."
+        )
+    found, wanted = start.info.get("network_args", {}), dict(options or {})
+    if found != wanted:
+        raise ConfigError(
+            f"the network to start from differs from the published one in {found or 'nothing'}, the one to train in "
+            f"{wanted or 'nothing'}; make them agree."
         )
     state = start.network.state_dict()
     if start.info["vae_sha256"] != vae_sha256:
@@ -136,11 +168,23 @@ def _origin(start: PredictorBundle | None) -> Row:
     return {"start": {**origin, "passes": scores.get("passes", 0), "n_train": start.info["recipe"].get("n_train", 0)}}
 
 
-def fit_image_scaler(data: TrainingSet) -> ImageScaler:
-    """Fit mean and std per band in nJy on the first galaxies of the train split; NaN counts as sky."""
+def fit_image_scaler(data: TrainingSet, form: str = "full", scaling: str = "linear") -> ImageScaler:
+    """Fit mean and std per band in nJy on the first galaxies of the train split; NaN counts as sky.
+
+    The softening of arcsinh scaling is the noise of a pixel, and the weights of a grey image are inverse variances.
+    """
     rows = data.rows("train")[:_N_SCALER]
-    blocks = (rows[first : first + 64] for first in range(0, len(rows), 64))
-    return ImageScaler.fit(np.asarray(data.images[block], np.float32) * np.float32(IMAGE_SCALE_NJY) for block in blocks)
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for first in range(0, len(rows), _BLOCK):
+            images = np.asarray(data.images[rows[first : first + _BLOCK]], np.float32)
+            yield images * np.float32(IMAGE_SCALE_NJY)
+
+    if form != "grey" and scaling != "arcsinh":
+        return ImageScaler.fit(blocks(), form)
+    noise = np.median([sky_noise(block) for block in blocks()], axis=0)
+    weights = noise**-2.0 / (noise**-2.0).sum() if form == "grey" else None
+    return ImageScaler.fit(blocks(), form, noise if scaling == "arcsinh" else None, weights)
 
 
 @contextlib.contextmanager
@@ -172,6 +216,9 @@ def _ship(training: CnnTraining, folder: RunFolder, vae: VaeBundle, runtime: Row
     valid = evaluate(training, training.valid_rows)
     test_rows = training.data.rows("test")
     test = evaluate(training, test_rows) if len(test_rows) else {}
+    if not folder.is_writer:
+        training.processes.wait()
+        return {}
     scores: Row = {
         "measure": "mean squared error of standardised latents",
         "shipped_weights": config.ship,
@@ -188,6 +235,7 @@ def _ship(training: CnnTraining, folder: RunFolder, vae: VaeBundle, runtime: Row
     recipe: Row = {
         **dataclasses.asdict(config),
         "max_lr": config.peak_lr,
+        "n_processes": training.processes.n,
         "n_train": len(training.train_rows),
         **runtime,
     }
@@ -201,6 +249,8 @@ def _ship(training: CnnTraining, folder: RunFolder, vae: VaeBundle, runtime: Row
         training_survey=training.data.survey,
         recipe=recipe,
         scores=scores,
+        network_options=config.network_options,
     )
+    training.processes.wait()  # the bundle is there when any process returns
     folder.log("bundle", json.dumps(scores))
     return {"scores": scores}

@@ -14,7 +14,7 @@ from galspec.training.optim import RULES, default_max_lr
 PRECISIONS: Final = ("bf16", "fp32")
 SHIPPED: Final = ("last", "best")
 #: Settings of ablations: in a run's identity only where they are not the paper's, so that older runs continue.
-_ABLATIONS: Final = (
+ABLATIONS: Final = (
     *(field.name for field in dataclasses.fields(NetworkOptions)),
     "optimiser",
     "image_scaling",
@@ -146,7 +146,7 @@ class CnnConfig:
         """Settings that decide the result: a checkpoint with others cannot be continued."""
         free = {"num_threads", "checkpoint_minutes", "report_batches", "compile", "ship", "n_recalibration"}
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        free |= {name for name in _ABLATIONS if getattr(self, name) == defaults[name]}
+        free |= {name for name in ABLATIONS if getattr(self, name) == defaults[name]}
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}
 
 

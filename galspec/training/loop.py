@@ -1,11 +1,17 @@
-"""The training loop of the networks: batches, validation, progress, checkpoints; resumes bit for bit on one CPU."""
+"""The training loop of the networks: batches, validation, progress, checkpoints; resumes bit for bit on one CPU.
+
+Several processes (`galspec.training.distributed`) share each batch: the batch size is that of all together, the
+normalisations see the whole batch (`galspec.models.processes`) and gradients are averaged, so that a run of N
+processes is, to rounding, the run of one process, and may be continued with another N. Every process holds the
+same weights, optimiser and position; the first one writes the files.
+"""
 
 import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,17 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from galspec.core.errors import RunError
+from galspec.core.errors import ConfigError, RunError
+from galspec.models.processes import synchronise_statistics
 from galspec.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from galspec.training.config import CnnConfig
-from galspec.training.data import Loader, TrainingSet, plan_epoch, plan_in_order
+from galspec.training.data import Batch, Loader, Selection, TrainingSet, plan_epoch, plan_in_order
+from galspec.training.distributed import ALONE, Processes
+from galspec.training.gpu import out_of_memory, watch_utilisation
 from galspec.training.optim import AveragedWeights, Ranger
-from galspec.training.run_folder import Row, RunFolder, RunStopped, require_same
-
-Progress = Callable[[Row], None]
-
-#: On a GPU the loss is looked at only so often, because looking makes the host wait for the device.
-_LOOK_BATCHES: Final = 25
+from galspec.training.run_folder import Progress, Row, RunFolder, RunStopped, require_same
+from galspec.training.watch import Clock, LossWatch
 
 
 @dataclasses.dataclass
@@ -35,6 +40,7 @@ class Position:
     loss_sum: float = 0.0
     n_passes: int = 0
     seconds: float = 0.0
+    epoch_seconds: float = 0.0
     best_epoch: int = -1
     best_mse: float = math.inf
 
@@ -61,6 +67,13 @@ class CnnTraining:
         Of the same data, on the same device.
     config : CnnConfig
     device : torch.device
+    processes : Processes
+        Those that train this network together.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not go with several processes.
     """
 
     def __init__(
@@ -70,8 +83,10 @@ class CnnTraining:
         loader: Loader,
         config: CnnConfig,
         device: torch.device,
+        processes: Processes = ALONE,
     ):
         self.config = config
+        self.processes = processes
         self.device = device
         self.data = data
         self.loader = loader
@@ -82,17 +97,41 @@ class CnnTraining:
         self.train_rows = data.rows("train")
         self.valid_rows = data.rows("valid")
         self.n_batches = max(1, len(self.train_rows) // config.batch_size)
-        self.ranger = Ranger(self.network, self.n_batches * config.n_epochs, config.peak_lr, config.weight_decay)
+        self._forward_training = self._forward if processes.n == 1 else self._shared_forward()
+        n_steps = self.n_batches * config.n_epochs
+        self.ranger = Ranger(self.network, n_steps, config.peak_lr, config.weight_decay, rule=config.optimiser)
         self.average = AveragedWeights(self.network, config.ema_decay) if config.ema_decay else None
         self.at = Position()
         self.best: dict[str, Tensor] = {}
+
+    def _shared_forward(self) -> nn.Module:
+        """Return the network as all processes train it together."""
+        n, config = self.processes.n, self.config
+        if config.batch_size % n or config.batch_size > len(self.train_rows):
+            raise ConfigError(
+                f"batch_size is {config.batch_size} for all {n} processes together: it must be a multiple of {n} and "
+                f"at most the {len(self.train_rows)} galaxies of the train split."
+            )
+        if config.compile:
+            raise ConfigError("compile does not go with several processes; leave it out.")
+        synchronise_statistics(self.network)
+        return nn.parallel.DistributedDataParallel(
+            self.network,
+            device_ids=[self.device.index] if self.device.type == "cuda" else None,
+            broadcast_buffers=False,  # statistics of the whole batch are the same everywhere
+        )
+
+    def batches(self, selections: Sequence[Selection]) -> Generator[Batch, None, None]:
+        """Yield this process's share of the batches."""
+        return self.loader.batches([one.share(self.processes.rank, self.processes.n) for one in selections])
 
     def predict(self, images: Tensor) -> Tensor:
         """Return latents (B, D) float32 in the precision of the run."""
         images = images.contiguous(memory_format=self._memory_format)
         is_mixed = self.config.precision == "bf16"
+        forward = self._forward_training if self.network.training else self._forward
         with torch.autocast(self.device.type, torch.bfloat16, enabled=is_mixed):
-            return self._forward(images).float()
+            return forward(images).float()
 
     def train_batch(self, images: Tensor, targets: Tensor) -> Tensor:
         """Take one optimiser step; return the loss without waiting for the device."""
@@ -158,11 +197,13 @@ def evaluate(training: CnnTraining, rows: NDArray[np.int64]) -> Row:
         of the same galaxies), ``n``; standardised latents, so a mean predictor has about 1.
     """
     training.network.eval()
+    processes = training.processes
+    own_rows = rows[processes.rank :: processes.n]
     squared = torch.zeros(training.data.latents.shape[1], dtype=torch.float64, device=training.device)
-    for batch in training.loader.batches(plan_in_order(rows, training.config.batch_size)):
+    for batch in training.loader.batches(plan_in_order(own_rows, training.config.batch_size)):
         squared += (training.predict(batch.images) - batch.targets).double().square().sum(dim=0)
     training.network.train()
-    mse = (squared / len(rows)).cpu().numpy()
+    mse = (processes.total(squared) / len(rows)).cpu().numpy()
     variance = training.data.latents[rows].astype(np.float64).var(axis=0)
     r2 = 1.0 - mse / np.maximum(variance, 1e-12)
     if not np.isfinite(mse).all():
@@ -183,61 +224,6 @@ def _evaluate_judged(training: CnnTraining) -> Row:
         return evaluate(training, training.valid_rows)
 
 
-class _Watch:
-    """Looks at the losses now and then: reports speed, and stops the run when one is not finite."""
-
-    def __init__(self, training: CnnTraining, record: Progress):
-        self._training = training
-        self._record = record
-        self._pending: list[tuple[Tensor, NDArray[np.int64]]] = []
-        self._since, self._n_images = time.perf_counter(), 0
-        self._recent: list[float] = []
-        self._look_batches = 1 if training.device.type == "cpu" else _LOOK_BATCHES
-
-    def add(self, loss: Tensor, rows: NDArray[np.int64]) -> None:
-        """Take in the loss of one batch."""
-        self._pending.append((loss, rows))
-        self._n_images += len(rows)
-        if len(self._pending) >= self._look_batches:
-            self.look()
-
-    def look(self) -> None:
-        """Add the pending losses to the epoch's sum."""
-        training = self._training
-        for loss, rows in self._pending:
-            value = float(loss)
-            if not math.isfinite(value):
-                names = ", ".join(map(str, training.data.ids[rows][:8]))
-                raise RunError(
-                    f"the loss is {value} in epoch {training.at.epoch + 1} for the batch with {names}, ...; "
-                    "the last checkpoint is kept. Lower max_lr or use precision fp32."
-                )
-            training.at.loss_sum += value
-            self._recent.append(value)
-        self._pending = []
-
-    def report(self) -> None:
-        """Write one progress row."""
-        self.look()
-        at, now = self._training.at, time.perf_counter()
-        row: Row = {
-            "kind": "progress",
-            "epoch": at.epoch + 1,
-            "batch": at.batch,
-            "n_batches": self._training.n_batches,
-            "step": self._training.ranger.n_done,
-            "n_passes": at.n_passes,
-            "train_mse": round(float(np.mean(self._recent)), 6),
-            "lr": self._training.ranger.lr,
-            "images_per_s": round(self._n_images / (now - self._since), 2),
-            "seconds": round(at.seconds, 1),
-        }
-        if self._training.device.type == "cuda":
-            row["gpu_memory_gb"] = round(torch.cuda.max_memory_allocated(self._training.device) / 1e9, 2)
-        self._record(row)
-        self._since, self._n_images, self._recent = now, 0, []
-
-
 class _Saver:
     """Writes checkpoints: at the end of epochs and every few minutes."""
 
@@ -247,6 +233,8 @@ class _Saver:
 
     def save(self) -> None:
         """Write a checkpoint now."""
+        if not self._folder.is_writer:
+            return
         tensors, numbers = self._training.checkpoint()
         save_checkpoint(self._folder.checkpoint_dir, tensors, {"identity": self._identity, **numbers})
         self._last = time.monotonic()
@@ -268,22 +256,25 @@ class _Saver:
         return True
 
 
-def _train_epoch(training: CnnTraining, saver: _Saver, record: Progress, stop: Callable[[], bool]) -> None:
+def _train_epoch(training: CnnTraining, saver: _Saver, watch: LossWatch, stop: Callable[[], bool]) -> None:
     """Train the rest of the present epoch."""
     config, at = training.config, training.at
     plan = plan_epoch(training.train_rows, config.batch_size, config.seed, at.epoch, config.is_augmented)
-    watch = _Watch(training, record)
-    started, seconds_before = time.perf_counter(), at.seconds
+    clock = Clock(at)
     training.network.train()
-    with contextlib.closing(training.loader.batches(plan[at.batch :])) as batches:
-        for batch in batches:
-            watch.add(training.train_batch(batch.images, batch.targets), batch.rows)
+    rest = plan[at.batch :]
+    with contextlib.closing(training.batches(rest)) as batches:
+        for selection, batch in zip(rest, batches, strict=True):
+            watch.add(training.train_batch(batch.images, batch.targets), selection.rows)
             at.batch += 1
-            at.n_passes += len(batch.rows)
-            at.seconds = seconds_before + time.perf_counter() - started
-            if at.batch % config.report_batches == 0 or at.batch == len(plan):
+            at.n_passes += len(selection.rows)
+            is_due = at.batch % config.report_batches == 0 or at.batch == len(plan)
+            if is_due:
+                watch.look()  # waits for the device, so that the time is that of the work done
+            clock.move()
+            if is_due:
                 watch.report()
-            if stop():
+            if training.processes.agree(stop()):
                 watch.look()
                 saver.save()
                 raise RunStopped(f"stopped in epoch {at.epoch + 1} after batch {at.batch}; run again to go on")
@@ -299,6 +290,7 @@ def _finish_epoch(training: CnnTraining, record: Progress) -> Row:
         at.best_mse, at.best_epoch = scores["mse"], at.epoch
         training.best = {name: value.detach().clone() for name, value in training.weights().items()}
     at.seconds += time.perf_counter() - started
+    trained = at.batch * min(training.config.batch_size, len(training.train_rows))
     row: Row = {
         "kind": "epoch",
         "epoch": at.epoch + 1,
@@ -309,9 +301,11 @@ def _finish_epoch(training: CnnTraining, record: Progress) -> Row:
         **{f"valid_{name}": value for name, value in scores.items()},
         "best_epoch": at.best_epoch + 1,
         "seconds": round(at.seconds, 1),
+        "epoch_seconds": round(at.epoch_seconds, 1),
+        "images_per_s": round(trained / max(at.epoch_seconds, 1e-9), 2),
     }
     record(row)
-    at.epoch, at.batch, at.loss_sum = at.epoch + 1, 0, 0.0
+    at.epoch, at.batch, at.loss_sum, at.epoch_seconds = at.epoch + 1, 0, 0.0, 0.0
     return row
 
 
@@ -325,8 +319,17 @@ def run_training(
     RunStopped
         If ``stop`` turned true; a checkpoint was written.
     RunError
-        If the loss is not finite, or the checkpoint belongs to another run.
+        If the loss is not finite, the checkpoint belongs to another run, or a batch does not fit into the GPU.
     """
+    with contextlib.suppress(torch.OutOfMemoryError):
+        _run_epochs(training, folder, identity, progress, stop)
+        return
+    raise RunError(out_of_memory(training))
+
+
+def _run_epochs(
+    training: CnnTraining, folder: RunFolder, identity: Row, progress: Progress | None, stop: Callable[[], bool]
+) -> None:
     saver = _Saver(training, folder, identity)
     if saver.restore():
         folder.log("continues", f"in epoch {training.at.epoch + 1} after batch {training.at.batch}")
@@ -337,13 +340,14 @@ def run_training(
             progress(row)
 
     patience = training.config.early_stopping
-    while training.at.epoch < training.config.n_epochs:
-        if patience and training.at.epoch - 1 - training.at.best_epoch >= patience:
-            folder.log(f"no better validation MSE in {patience} epochs")
-            break
-        _train_epoch(training, saver, record, stop)
-        _finish_epoch(training, record)
-        saver.save()
+    with watch_utilisation(training.device) as utilisation:
+        while training.at.epoch < training.config.n_epochs:
+            if patience and training.at.epoch - 1 - training.at.best_epoch >= patience:
+                folder.log(f"no better validation MSE in {patience} epochs")
+                break
+            _train_epoch(training, saver, LossWatch(training, record, utilisation), stop)
+            _finish_epoch(training, record)
+            saver.save()
 
 
 def data_identity(data: TrainingSet) -> Row:

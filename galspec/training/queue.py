@@ -1,4 +1,4 @@
-"""A queue of trainings on a GPU that is at hand only now and then: most valuable first, resumable by item.
+"""A queue of trainings on a GPU that is at hand only now and then, or on a CPU: most valuable first, resumable by item.
 
 Runs with torch, numpy, scipy, pandas, pyarrow and safetensors alone. Finished items become
 bundle folders of two files (below 16 MiB) and entries in a JSON file that is kept in the
@@ -8,6 +8,7 @@ machine: an item that was not finished there starts again on the next one.
 
 import dataclasses
 import json
+import math
 import shutil
 import time
 import tomllib
@@ -43,10 +44,25 @@ Report = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class QueueItem:
-    """One training of the queue."""
+    """One training of the queue.
+
+    Parameters
+    ----------
+    name : str
+    config : CnnConfig
+    passes : int
+        Images to train on in all, rounded up to whole epochs, instead of ``config.n_epochs``; 0 = not given.
+    """
 
     name: str
     config: CnnConfig
+    passes: int = 0
+
+    def config_for(self, n_train: int) -> CnnConfig:
+        """Return the settings with the epochs that ``passes`` makes of a train split."""
+        if not self.passes:
+            return self.config
+        return dataclasses.replace(self.config, n_epochs=max(1, math.ceil(self.passes / n_train)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +79,8 @@ def load_plan(path: Path = DEFAULT_PLAN) -> QueuePlan:
     Raises
     ------
     ConfigError
-        If the file is missing or not TOML, an item has no name or one twice, or a setting is wrong.
+        If the file is missing or not TOML, an item has no name or one twice, has both n_epochs and passes, or a
+        setting is wrong.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -77,7 +94,12 @@ def load_plan(path: Path = DEFAULT_PLAN) -> QueuePlan:
         name = str(settings.pop("name", ""))
         if not name or name in {item.name for item in items}:
             raise ConfigError(f"{path}: every [[item]] needs a name of its own, but one has {name!r}.")
-        items.append(QueueItem(name, config_from_table(CnnConfig, settings, f"{path} item {name}")))
+        passes = settings.pop("passes", 0)
+        if type(passes) is not int or passes < 0 or (passes and "n_epochs" in settings):
+            raise ConfigError(
+                f"{path} item {name}: passes = {passes!r} must be a positive number, and in place of n_epochs."
+            )
+        items.append(QueueItem(name, config_from_table(CnnConfig, settings, f"{path} item {name}"), passes))
     return QueuePlan(config_from_table(QueueSurvey, content.get("survey", {}), f"{path} [survey]"), tuple(items))
 
 
@@ -95,7 +117,7 @@ def finished_items(out_dir: Path, results: Path = RESULTS) -> dict[str, Row]:
 
 def write_results(out_dir: Path, results: Path = RESULTS) -> None:
     """Mark the bundles of the output folder as finished in the results file."""
-    write_json(results, {"what": "finished items of configs/gpu_queue.toml", "items": finished_items(out_dir, results)})
+    write_json(results, {"what": "finished items of a training queue", "items": finished_items(out_dir, results)})
 
 
 def seconds_needed(config: CnnConfig, n_train: int, finished: dict[str, Row]) -> float | None:
@@ -132,7 +154,7 @@ def fastest_settings(
 
 
 def _images_per_s(config: CnnConfig, data: TrainingSet, loader: Loader, device: torch.device) -> float:
-    training = CnnTraining(build_network(config.model), data, loader, config, device)
+    training = CnnTraining(build_network(config.model, config.network_options), data, loader, config, device)
     plan = plan_epoch(training.train_rows, config.batch_size, 0, 0)
     plan = (plan * (2 * _TRIAL_BATCHES // len(plan) + 1))[: 2 * _TRIAL_BATCHES]
     started = 0.0
@@ -168,6 +190,10 @@ class Queue:
         Called with one line of text.
     stop : callable
         When true, the item in work writes a checkpoint and the queue ends.
+    vae_dir : Path
+        Bundle of the VAE whose latents are predicted.
+    survey_dir : Path, optional
+        An existing survey folder to train on, its first n_galaxies, instead of simulating the plan's survey.
     """
 
     plan: QueuePlan
@@ -180,6 +206,7 @@ class Queue:
     report: Report = print
     stop: Callable[[], bool] = lambda: False
     vae_dir: Path = dataclasses.field(default_factory=shipped_vae_dir)
+    survey_dir: Path | None = None
 
     def __post_init__(self) -> None:
         self._started = time.monotonic()
@@ -193,8 +220,7 @@ class Queue:
         self.report(f"{len(todo)} of {len(self.plan.items)} items to do")
         if not todo:
             return
-        make_survey(self.work_dir / "survey", self.plan.survey, self.n_jobs, self.report)
-        data = load_training_set(self.work_dir / "survey", vae)
+        data = self._training_set(vae)
         device = torch.device(self.device)
         self.report("reading images" + (" into GPU memory" if self.device == "cuda" else ""))
         loader = make_loader(data, fit_image_scaler(data), device)
@@ -204,8 +230,23 @@ class Queue:
             self._train(item, data, vae, loader, device)
         self.report("queue finished")
 
+    def _training_set(self, vae: VaeBundle) -> TrainingSet:
+        """Return the plan's survey, simulated here, or the first galaxies of an existing one."""
+        if self.survey_dir is None:
+            make_survey(self.work_dir / "survey", self.plan.survey, self.n_jobs, self.report)
+            return load_training_set(self.work_dir / "survey", vae)
+        # Here, because survey folders need zarr, which a bare GPU machine lacks.
+        from galspec.store.survey import open_survey
+        from galspec.training.survey_set import training_set
+
+        self.report(f"reading the first {self.plan.survey.n_galaxies} galaxies of {self.survey_dir}")
+        return training_set(
+            open_survey(self.survey_dir), vae, self.plan.survey.n_galaxies, use_cache=True, n_jobs=self.n_jobs
+        )
+
     def _fits(self, item: QueueItem, n_train: int) -> bool:
-        seconds = seconds_needed(item.config, n_train, finished_items(self.out_dir, self.results))
+        config = item.config_for(n_train)
+        seconds = seconds_needed(config, n_train, finished_items(self.out_dir, self.results))
         left = 60.0 * self.minutes - (time.monotonic() - self._started)
         if not self.minutes or (seconds or 0.0) < left:
             return True
@@ -214,8 +255,11 @@ class Queue:
 
     def _train(self, item: QueueItem, data: TrainingSet, vae: VaeBundle, loader: Loader, device: torch.device) -> None:
         run_dir = self.work_dir / "runs" / item.name
-        config = item.config
-        speed_path = self.work_dir / f"settings-{config.model}.json"
+        config = item.config_for(len(data.rows("train")))
+        if (config.image_form, config.image_scaling) != (loader.scaler.form, loader.scaler.scaling):
+            loader = loader.with_scaler(fit_image_scaler(data, config.image_form, config.image_scaling))
+        options = "".join(f"-{key}-{value}" for key, value in config.network_options.items())
+        speed_path = self.work_dir / f"settings-{config.model}{options}.json"
         if device.type == "cuda":
             if not speed_path.is_file():
                 fast = fastest_settings(config, data, loader, device, self.report)
@@ -232,7 +276,7 @@ class Queue:
         )
         sizes = [path.stat().st_size for path in bundle.iterdir()]
         if max(sizes) > MAX_FILE_BYTES:
-            self.report(f"{item.name}: a file of {max(sizes)} bytes is too large to bring home")
+            self.report(f"{item.name}: {max(sizes)} bytes are too large to bring home: its scores come without weights")
         self.out_dir.mkdir(parents=True, exist_ok=True)
         shutil.copytree(bundle, self.out_dir / item.name, dirs_exist_ok=True)
         write_results(self.out_dir, self.results)
@@ -240,8 +284,15 @@ class Queue:
         self.report(f"finished {item.name}")
 
 
+def _too_large(folder: str, names: list[str]) -> list[str]:
+    """Return the files that do not come home; model.json does, and with it the scores."""
+    return [name for name in names if (Path(folder) / name).stat().st_size > MAX_FILE_BYTES]
+
+
 def bring_home(out_dir: Path, target: Path, results: Path, seen_path: Path) -> list[str]:
     """Copy up to three bundles that were not copied before, and the results file, into a small folder.
+
+    Weights of more than 16 MiB stay behind.
 
     Parameters
     ----------
@@ -263,7 +314,7 @@ def bring_home(out_dir: Path, target: Path, results: Path, seen_path: Path) -> l
     new = [path.parent for path in sorted(out_dir.glob("*/model.json"), key=lambda path: path.stat().st_mtime)]
     new = [folder for folder in new if folder.name not in seen][:MAX_BUNDLES_A_CALL]
     for folder in new:
-        shutil.copytree(folder, target / folder.name, dirs_exist_ok=True)
+        shutil.copytree(folder, target / folder.name, ignore=_too_large, dirs_exist_ok=True)
     if results.is_file():
         shutil.copyfile(results, target / results.name)
     write_json(seen_path, [*seen, *(folder.name for folder in new)])

@@ -18,6 +18,7 @@ from galspec.core.errors import RunError
 from galspec.core.files import write_json, write_text
 
 Row = dict[str, Any]
+Progress = Callable[[Row], None]
 
 
 class RunStopped(Exception):  # noqa: N818  not an error: the run was asked to stop and saved itself
@@ -31,17 +32,23 @@ class RunFolder:
     ----------
     path : Path
         The folder; made if absent.
+    is_writer : bool
+        False in all but one of several processes that train together: they read the folder and change nothing.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, is_writer: bool = True):
         self.path = Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.is_writer = is_writer
+        if is_writer:
+            self.path.mkdir(parents=True, exist_ok=True)
         self.checkpoint_dir = self.path / "checkpoint"
         self.bundle_dir = self.path / "bundle"
         self.metrics_path = self.path / "metrics.jsonl"
 
     def forget(self) -> None:
         """Delete metrics, checkpoint and bundle of an earlier run."""
+        if not self.is_writer:
+            return
         self.metrics_path.unlink(missing_ok=True)
         for folder in (self.checkpoint_dir, self.bundle_dir):
             shutil.rmtree(folder, ignore_errors=True)
@@ -60,6 +67,8 @@ class RunFolder:
 
     def start(self, config: Row) -> None:
         """Record settings and command line, and forget how an earlier attempt ended."""
+        if not self.is_writer:
+            return
         (self.path / "exit.json").unlink(missing_ok=True)
         write_json(self.path / "config.json", config)
         write_text(self.path / "command", json.dumps([sys.executable, *sys.argv]) + "\n")
@@ -67,11 +76,15 @@ class RunFolder:
 
     def log(self, *words: str) -> None:
         """Append one dated line to log.txt."""
+        if not self.is_writer:
+            return
         with (self.path / "log.txt").open("a", encoding="utf-8") as handle:
             handle.write(time.strftime("%Y-%m-%d %H:%M:%S ") + " ".join(words) + "\n")
 
     def record(self, row: Row) -> None:
         """Append one row to metrics.jsonl, whole."""
+        if not self.is_writer:
+            return
         line = json.dumps({**row, "time": round(time.time(), 3)}, allow_nan=False)
         with self.metrics_path.open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
@@ -85,6 +98,8 @@ class RunFolder:
 
     def keep_rows(self, is_kept: Callable[[Row], bool]) -> None:
         """Drop the rows that a resumed run will write again."""
+        if not self.is_writer:
+            return
         kept = [row for row in self.rows() if is_kept(row)]
         write_text(self.metrics_path, "".join(json.dumps(row) + "\n" for row in kept))
 
@@ -105,24 +120,30 @@ class RunFolder:
             raise
         finally:
             seconds = round(time.time() - started, 1)
-            write_json(self.path / "exit.json", {"state": state, "reason": reason, "seconds": seconds, **facts})
+            if self.is_writer:
+                write_json(self.path / "exit.json", {"state": state, "reason": reason, "seconds": seconds, **facts})
             self.log(state, reason)
 
 
 def require_same(found: Row, wanted: Row, where: Path) -> None:
-    """Refuse a checkpoint of other settings, naming each that differs.
+    """Refuse a checkpoint of other settings, naming each that differs, with both values.
 
     Raises
     ------
     RunError
         If any value differs.
     """
-    differing = [name for name in wanted if found.get(name) != wanted[name]]
+    # In both directions: settings at their default may be left out on either side.
+    differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     if differing:
-        parts = [f"{name} is {found.get(name)!r} there and {wanted[name]!r} here" for name in differing]
+        parts = [f"{name} is {_told(found, name)} there and {_told(wanted, name)} here" for name in differing]
         raise RunError(
             f"{where} holds another run: {'; '.join(parts)}. Choose another run folder, or start anew without resuming."
         )
+
+
+def _told(settings: Row, name: str) -> str:
+    return repr(settings[name]) if name in settings else "not set"
 
 
 @contextlib.contextmanager

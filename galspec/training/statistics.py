@@ -27,7 +27,7 @@ def recalibrate_statistics(training: CnnTraining, n_batches: int) -> None:
     plan = plan_epoch(training.train_rows, config.batch_size, config.seed, config.n_epochs, config.is_augmented)
     training.network.train()
     try:
-        for index, batch in enumerate(training.loader.batches(plan[:n_batches])):
+        for index, batch in enumerate(training.batches(plan[:n_batches])):
             for layer in layers:
                 # Momentum 1/(k+1) turns the moving average into the plain mean of k+1 batches.
                 layer.momentum = 1.0 / (index + 1)

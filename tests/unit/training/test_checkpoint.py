@@ -1,5 +1,6 @@
 """Checkpoints keep every bit of every kind of tensor, and the older one until the newer is whole."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,19 @@ def test_no_space_leaves_the_older_checkpoint(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(tmp_path / "c", {"a": torch.zeros(1)}, {"epoch": 2})
     assert has_checkpoint(tmp_path / "c")
+    assert load_checkpoint(tmp_path / "c")[1] == {"epoch": 1}
+
+
+def test_another_version_is_refused_with_both_named(tmp_path: Path):
+    save_checkpoint(tmp_path / "c", {"a": torch.ones(1)}, {"epoch": 1})
+    path = tmp_path / "c" / "numbers.json"
+    numbers = json.loads(path.read_text())
+    assert numbers["version"] == 1
+    path.write_text(json.dumps({**numbers, "version": 7}))
+    with pytest.raises(RunError, match="is of version 7, this galspec reads version 1"):
+        load_checkpoint(tmp_path / "c")
+    del numbers["version"]  # as checkpoints were before versions were counted
+    path.write_text(json.dumps(numbers))
     assert load_checkpoint(tmp_path / "c")[1] == {"epoch": 1}
 
 

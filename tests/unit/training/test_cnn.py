@@ -206,6 +206,60 @@ def test_shipped_settings_load():
     assert config.n_epochs == 50
 
 
+def test_identity_names_ablations_only_where_they_are_not_the_papers():
+    names = CnnConfig().identity.keys()
+    assert not {"activation", "image_form", "optimiser", "groups"} & names
+    changed = CnnConfig(activation="relu", image_form="grey", deconv_eps=1e-3).identity
+    assert changed.keys() - names == {"activation", "image_form", "deconv_eps"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimiser": "sgd"}, "optimiser is 'sgd'"),
+        ({"image_form": "blue"}, "image_form is 'blue', but must be one of full, colour, grey"),
+        ({"image_scaling": "log"}, "image_scaling is 'log'"),
+        ({"model": "simple-cnn", "groups": 1}, "does not change a simple-cnn"),
+    ],
+)
+def test_settings_of_ablations_are_checked(changes: dict[str, object], message: str):
+    with pytest.raises(ConfigError, match=message):
+        CnnConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image_form": "grey", "image_scaling": "arcsinh"},
+        {"image_form": "colour", "optimiser": "adam", "deconv_iterations": 7},
+    ],
+)
+def test_an_ablation_is_trained_shipped_and_not_continued_as_another(
+    bright_set: TrainingSet, vae: VaeBundle, tmp_path: Path, changes: dict[str, object]
+):
+    config = dataclasses.replace(CONFIG, n_epochs=1, **changes)
+    predictor = load_predictor_bundle(train_cnn(bright_set, vae, config, tmp_path), vae)
+    assert predictor.image_scaler.form == config.image_form
+    assert predictor.image_scaler.scaling == config.image_scaling
+    assert predictor.info.get("network_args", {}) == config.network_options
+    rows = bright_set.rows("valid")
+    predicted = predictor.predict_latents(np.asarray(bright_set.images[rows], np.float32) * 100.0)
+    mse = np.mean((predicted - bright_set.latents[rows]) ** 2)
+    assert mse == pytest.approx(predictor.info["scores"]["valid_mse"], rel=5e-3)
+    with pytest.raises(RunError, match=f"image_form is '{config.image_form}' there and not set here"):
+        train_cnn(bright_set, vae, dataclasses.replace(CONFIG, n_epochs=1), tmp_path)
+
+
+def test_progress_tells_the_time_of_each_epoch(bright_set: TrainingSet, vae: VaeBundle, tmp_path: Path):
+    with pytest.raises(RunStopped):
+        train_cnn(bright_set, vae, CONFIG, tmp_path, stop=StopAfter(7))
+    train_cnn(bright_set, vae, CONFIG, tmp_path)
+    epochs = [row for row in rows_of(tmp_path) if row["kind"] == "epoch"]
+    assert sum(row["epoch_seconds"] for row in epochs) <= epochs[-1]["seconds"] + 0.2
+    for row in epochs:
+        assert row["images_per_s"] * row["epoch_seconds"] == pytest.approx(80, rel=0.5, abs=0.06 * row["images_per_s"])
+
+
 def _save_predictor(bright_set: TrainingSet, vae: VaeBundle, folder: Path) -> Path:
     return train_cnn(bright_set, vae, dataclasses.replace(CONFIG, n_epochs=1), folder)
 
@@ -248,3 +302,11 @@ def test_another_network_or_a_shared_loader_cannot_be_started_from(
     loader = make_loader(bright_set, fit_image_scaler(bright_set), torch.device("cpu"))
     with pytest.raises(ConfigError, match="cannot share a loader"):
         train_cnn(bright_set, vae, CONFIG, tmp_path / "b", start=start, loader=loader)
+    grey = dataclasses.replace(CONFIG, image_form="grey")
+    with pytest.raises(ConfigError, match="the images given are full and scaled linear, but image_form is 'grey'"):
+        train_cnn(bright_set, vae, grey, tmp_path / "c", start=start)
+    with pytest.raises(ConfigError, match="the images given are full"):
+        train_cnn(bright_set, vae, grey, tmp_path / "d", loader=loader)
+    other = dataclasses.replace(CONFIG, deconv_iterations=9)
+    with pytest.raises(ConfigError, match="differs from the published one in nothing, the one to train in"):
+        train_cnn(bright_set, vae, other, tmp_path / "e", start=start)

@@ -86,7 +86,32 @@ def test_state_of_another_run_is_refused():
         Ranger(nn.Linear(2, 2), 20).load_state(tensors, numbers)
 
 
+def test_adam_has_no_lookahead_and_continues_bit_for_bit():
+    whole, first = small_network(), small_network()
+    plain = small_network()
+    ranger, ours = Ranger(whole, 20, rule="adam"), Ranger(first, 20, rule="adam")
+    adam = torch.optim.AdamW(parameter_groups(plain, 0.01), lr=ranger.lr, betas=(ranger.momentum, 0.99), eps=1e-5)
+    take_steps(whole, ranger, 0, 1)
+    x = torch.randn(8, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    plain(x).square().mean().backward()
+    adam.step()
+    for found, expected in zip(whole.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(found, expected)
+    take_steps(whole, ranger, 1, 20)
+    take_steps(first, ours, 0, 12)
+    saved, numbers = ours.state()
+    second = small_network()
+    second.load_state_dict(first.state_dict())
+    resumed = Ranger(second, 20, rule="adam")
+    resumed.load_state({name: value.clone() for name, value in saved.items()}, numbers)
+    take_steps(second, resumed, 12, 20)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
 def test_impossible_run_is_refused():
+    with pytest.raises(ConfigError, match="optimiser is 'sgd', but must be one of ranger, adam"):
+        Ranger(small_network(), 20, rule="sgd")
     with pytest.raises(ConfigError, match="at least 1 batch"):
         Ranger(small_network(), 0)
     with pytest.raises(ConfigError, match="ema_decay"):

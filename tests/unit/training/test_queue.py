@@ -1,5 +1,7 @@
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,9 +15,20 @@ from galspec.models.bundle import VaeBundle, load_predictor_bundle
 from galspec.models.catalog import TRAINABLE_PARAMETERS
 from galspec.simulation.basis import load_basis
 from galspec.training.cnn import train_cnn
-from galspec.training.config import CnnConfig
+from galspec.training.config import ABLATIONS, CnnConfig
 from galspec.training.data import TrainingSet
-from galspec.training.queue import bring_home, collect, finished_items, load_plan, seconds_needed, write_results
+from galspec.training.queue import (
+    Queue,
+    QueueItem,
+    QueuePlan,
+    bring_home,
+    collect,
+    finished_items,
+    load_plan,
+    seconds_needed,
+    write_results,
+)
+from galspec.training.queue_survey import QueueSurvey
 
 PLAN = """
 [survey]
@@ -125,6 +138,79 @@ def test_shipped_plan_starts_with_the_hybrid():
     assert {item.config.model for item in plan.items} == set(TRAINABLE_PARAMETERS)
 
 
+def test_gpu_plan_has_the_order_of_the_issue_and_all_ablations():
+    items = load_plan().items
+    runs = [(item.config.model, item.config.n_epochs) for item in items]
+    assert runs[:2] == [("xresnet18-hybrid", 50), ("xresnet18", 50)]
+    assert {model for model, n in runs[2:7] if n == 10} == set(TRAINABLE_PARAMETERS)
+    for model in ("xresnet18-hybrid", "xresnet18", "xresnet18-deconv"):
+        assert (
+            len({item.config.seed for item in items if item.config.model == model and item.config.n_epochs == 10}) == 3
+        )
+    is_ablation = [item.config.identity.keys() != CnnConfig().identity.keys() for item in items]
+    first = is_ablation.index(True)
+    assert runs.index(("xresnet18-deconv", 50)) < first
+    settings = {name for item in items for name in item.config.identity.keys() - CnnConfig().identity.keys()}
+    assert settings == set(ABLATIONS)
+
+
+def test_cpu_plan_is_small_and_turns_passes_into_epochs():
+    plan = load_plan(REPOSITORY_DIR / "configs" / "cpu_table1.toml")
+    assert plan.survey.n_galaxies == 16000
+    assert {item.config.model for item in plan.items} == set(TRAINABLE_PARAMETERS)
+    for item in plan.items:
+        assert item.config_for(11_200).n_epochs == (10 if item.config.model.startswith("simple") else 4)
+
+
+def test_a_plan_is_trained_on_an_existing_survey(
+    bright_set: TrainingSet, vae_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[object] = []
+
+    def training_set(survey: str, _vae: VaeBundle, n: int, **_: object) -> TrainingSet:
+        asked.append((survey, n))
+        return bright_set
+
+    monkeypatch.setattr("galspec.store.survey.open_survey", lambda folder: f"opened {folder}")
+    monkeypatch.setattr("galspec.training.survey_set.training_set", training_set)
+    config = CnnConfig(model="simple-cnn", batch_size=16, precision="fp32", num_threads=1)
+    items = (
+        QueueItem("plain", config, passes=100),
+        QueueItem("grey", dataclasses.replace(config, n_epochs=1, image_form="grey")),
+    )
+    queue = Queue(
+        plan=QueuePlan(QueueSurvey(n_galaxies=120), items),
+        work_dir=tmp_path / "work",
+        out_dir=tmp_path / "out",
+        results=tmp_path / "results.json",
+        device="cpu",
+        n_jobs=1,
+        report=lambda _line: None,
+        vae_dir=vae_dir,
+        survey_dir=tmp_path / "survey",
+    )
+    queue.run()
+    assert asked == [(f"opened {tmp_path / 'survey'}", 120)]
+    entries = finished_items(tmp_path / "out", tmp_path / "results.json")
+    assert entries["plain"]["scores"]["passes"] == 2 * 80
+    assert load_predictor_bundle(tmp_path / "out" / "grey").image_scaler.form == "grey"
+    assert load_predictor_bundle(tmp_path / "out" / "plain").image_scaler.form == "full"
+
+
+def test_weights_that_are_too_large_stay_behind_and_the_scores_come_home(
+    bright_set: TrainingSet, vae: VaeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = CnnConfig(model="simple-cnn", n_epochs=1, batch_size=16, precision="fp32")
+    train_cnn(bright_set, vae, config, tmp_path / "run", name="a")
+    shutil.copytree(tmp_path / "run" / "bundle", tmp_path / "out" / "a")
+    monkeypatch.setattr("galspec.training.queue.MAX_FILE_BYTES", 100_000)
+    (tmp_path / "home").mkdir()
+    assert bring_home(tmp_path / "out", tmp_path / "home", tmp_path / "none.json", tmp_path / "seen.json") == ["a"]
+    assert [path.name for path in (tmp_path / "home" / "a").iterdir()] == ["model.json"]
+    assert collect(tmp_path / "home", tmp_path / "mine", tmp_path / "mine.json") == ["a"]
+    assert finished_items(tmp_path / "mine", tmp_path / "mine.json")["a"]["scores"]["valid_mse"] > 0
+
+
 def test_wrong_plans_are_refused(tmp_path: Path):
     path = tmp_path / "plan.toml"
     for text, message in [
@@ -132,6 +218,8 @@ def test_wrong_plans_are_refused(tmp_path: Path):
         ('[[item]]\nname = "a"\n[[item]]\nname = "a"\n', "of its own"),
         ('[[item]]\nname = "a"\nepochs = 1\n', "unknown setting"),
         ("[items]\n", "unknown table"),
+        ('[[item]]\nname = "a"\nn_epochs = 2\npasses = 10\n', "in place of n_epochs"),
+        ('[[item]]\nname = "a"\npasses = "all"\n', "must be a positive number"),
         ("[survey]\nn_galaxies = 1\n", "at least 2 galaxies"),
     ]:
         path.write_text(text)

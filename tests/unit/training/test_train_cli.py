@@ -84,6 +84,15 @@ def test_images_that_are_not_on_disk_are_rendered_once(survey: SmallSurvey, vae_
 
 
 @pytest.mark.usefixtures("survey")
+def test_ablations_are_options_of_the_command_line(vae_dir: Path, tmp_path: Path):
+    words = ("--epochs", "1", "--image-form", "colour", "--image-scaling", "arcsinh", "--optimiser", "adam")
+    assert train(tmp_path, vae_dir, *words) == 0
+    recipe = load_predictor_bundle(tmp_path / "run" / "bundle").info["recipe"]
+    assert (recipe["image_form"], recipe["image_scaling"], recipe["optimiser"]) == ("colour", "arcsinh", "adam")
+    assert (recipe["self_attention"], recipe["groups"]) == (True, 64)
+
+
+@pytest.mark.usefixtures("survey")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -91,6 +100,8 @@ def test_images_that_are_not_on_disk_are_rendered_once(survey: SmallSurvey, vae_
         (("--epochs", "0"), "n_epochs is 0"),
         (("--model", "resnet"), "no network is called 'resnet'"),
         (("--vae", "nowhere"), "not a model bundle"),
+        (("--no-self-attention",), "self_attention = False does not change a simple-cnn"),
+        (("--image-form", "sepia"), "must be one of full, colour, grey"),
     ],
 )
 def test_bad_input_gives_one_sentence(

@@ -63,14 +63,34 @@ def test_host_batches_are_turned_scaled_and_have_sky_where_there_are_no_data():
     assert seen == 15
 
 
-def test_device_loader_gives_the_same_batches():
-    data = make_set()
+TREATMENTS = {
+    "plain": SCALER,
+    "arcsinh": ImageScaler(np.zeros(5), np.ones(5), softening=np.arange(20.0, 70.0, 10.0)),
+    "grey": ImageScaler(SCALER.mean, SCALER.std, "grey", weights=np.array([0.3, 0.3, 0.2, 0.1, 0.1])),
+    "colour": ImageScaler(SCALER.mean, SCALER.std, "colour", softening=np.full(5, 30.0)),
+}
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_device_loader_gives_the_same_batches(name: str):
+    data, scaler = make_set(size=16), TREATMENTS[name]
     plan = plan_epoch(data.rows("train"), 4, seed=1, epoch=0) + plan_in_order(data.rows("valid"), 3)
-    host = HostLoader(data, SCALER, CPU).batches(plan)
-    device = DeviceLoader(data, SCALER, CPU).batches(plan)
-    for one, other in zip(host, device, strict=True):
-        torch.testing.assert_close(one.images, other.images)
+    host = HostLoader(data, scaler, CPU).batches(plan)
+    first = DeviceLoader(data, SCALER, CPU)
+    device = first.with_scaler(scaler)
+    assert device._images is first._images
+    for one, other in zip(host, device.batches(plan), strict=True):
+        torch.testing.assert_close(one.images, other.images, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(one.targets, other.targets, rtol=0, atol=0)
+    assert first.scaler is SCALER
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_training_sees_what_prediction_sees(name: str):
+    data, scaler = make_set(size=16), TREATMENTS[name]
+    (batch,) = HostLoader(data, SCALER, CPU).with_scaler(scaler).batches(plan_in_order(np.arange(8), 8))
+    expected = scaler.apply(data.images[:8].astype(np.float32) * 100.0)
+    np.testing.assert_allclose(batch.images.numpy(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_memory_map_is_read_like_an_array(tmp_path):
