@@ -52,11 +52,9 @@ def watch_utilisation(device: torch.device) -> Iterator[GpuUtilisation]:
         return
     # By its identifier: nvidia-smi counts GPUs that CUDA_VISIBLE_DEVICES hides from torch.
     name = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-    with read_lines([program, "-i", name, *_QUERY], utilisation):
+    query = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", f"--loop-ms={_LOOK_MS}"]
+    with read_lines([program, "-i", name, *query], utilisation):
         yield utilisation
-
-
-_QUERY: Final = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", f"--loop-ms={_LOOK_MS}")
 
 
 @contextlib.contextmanager

@@ -87,6 +87,7 @@ class CnnTraining:
     ):
         self.config = config
         self.processes = processes
+        _require_shareable(config, len(data.rows("train")), processes.n)
         self.device = device
         self.data = data
         self.loader = loader
@@ -106,20 +107,9 @@ class CnnTraining:
 
     def _shared_forward(self) -> nn.Module:
         """Return the network as all processes train it together."""
-        n, config = self.processes.n, self.config
-        if config.batch_size % n or config.batch_size > len(self.train_rows):
-            raise ConfigError(
-                f"batch_size is {config.batch_size} for all {n} processes together: it must be a multiple of {n} and "
-                f"at most the {len(self.train_rows)} galaxies of the train split."
-            )
-        if config.compile:
-            raise ConfigError("compile does not go with several processes; leave it out.")
         synchronise_statistics(self.network)
-        return nn.parallel.DistributedDataParallel(
-            self.network,
-            device_ids=[self.device.index] if self.device.type == "cuda" else None,
-            broadcast_buffers=False,  # statistics of the whole batch are the same everywhere
-        )
+        device_ids = [self.device.index] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(self.network, device_ids=device_ids)
 
     def batches(self, selections: Sequence[Selection]) -> Generator[Batch, None, None]:
         """Yield this process's share of the batches."""
@@ -169,6 +159,19 @@ class CnnTraining:
         if self.average:
             self.average.load_state(_under("ema.", tensors), numbers["average"])
         self.at = Position.from_numbers(numbers["at"])
+
+
+def _require_shareable(config: CnnConfig, n_train: int, n_processes: int) -> None:
+    """Refuse settings that do not go with several processes."""
+    if n_processes == 1:
+        return
+    if config.batch_size % n_processes or config.batch_size > n_train:
+        raise ConfigError(
+            f"batch_size is {config.batch_size} for all {n_processes} processes together: it must be a multiple of "
+            f"{n_processes} and at most the {n_train} galaxies of the train split."
+        )
+    if config.compile:
+        raise ConfigError("compile does not go with several processes; leave it out.")
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -93,7 +93,7 @@ class Ranger:
             self._inner,
             max_lr=max_lr,
             total_steps=n_steps,
-            pct_start=0.25,
+            pct_start=0.25 if n_steps != 4 else 0.3,  # torch divides by 0.25 * 4 - 1
             anneal_strategy="cos",
             cycle_momentum=True,
             base_momentum=0.85,

@@ -46,6 +46,17 @@ def test_cycle_is_the_papers():
     assert momentum[-1] == pytest.approx(0.95)
 
 
+@pytest.mark.parametrize("n_steps", range(1, 10))
+def test_shortest_cycles_rise_and_fall_or_fall(n_steps: int):
+    ranger = Ranger(small_network(), n_steps, max_lr=0.03)
+    lr = []
+    for _ in range(n_steps):
+        lr.append(ranger.lr)
+        ranger.step()
+    assert np.isfinite(lr).all()
+    assert 0 < lr[-1] <= max(lr) <= 0.03 * (1 + 1e-6)
+
+
 def test_lookahead_pulls_back_half_way_every_sixth_step():
     network, plain = small_network(), small_network()
     ranger, inner = Ranger(network, 100), Ranger(plain, 100, lookahead_steps=0)

@@ -67,7 +67,7 @@ def test_line_cut_off_by_a_crash_is_left_out(tmp_path: Path):
 
 
 def test_each_differing_setting_is_named(tmp_path: Path):
-    with pytest.raises(RunError, match=r"seed is 1 there and 2 here; model is None there and 'a' here"):
+    with pytest.raises(RunError, match=r"seed is 1 there and 2 here; model is not set there and 'a' here"):
         require_same({"seed": 1}, {"seed": 2, "model": "a"}, tmp_path)
 
 

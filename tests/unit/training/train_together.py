@@ -33,7 +33,7 @@ def main(run_dir: Path, vae_dir: Path, model: str, stop_after: int) -> int:
         return stop()
 
     config = CnnConfig(model=model, n_epochs=2, batch_size=BATCH, precision="fp32", report_batches=2, ema_decay=0.9)
-    data, vae = make_bright_set(60, 16), load_vae_bundle(vae_dir)
+    data, vae = make_bright_set(100, 16), load_vae_bundle(vae_dir)
     try:
         with stop_on_signals() as stop, join_processes("cpu") as processes:
             train_cnn(data, vae, config, run_dir, stop=look, device="cpu", processes=processes)
