@@ -6,8 +6,6 @@ import json
 import math
 import os
 import platform
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -100,13 +98,3 @@ def run_facts(seconds: float) -> dict[str, Any]:
         "machine": {"platform": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "versions": {"galspec": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
-
-
-def git_commit() -> str | None:
-    """Return the commit of this galspec, with "-dirty" if files differ from it; None outside a clone."""
-    git = shutil.which("git")
-    if git is None or not (REPOSITORY_DIR / ".git").exists():
-        return None
-    words = [git, "-C", str(REPOSITORY_DIR), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  # fixed words
-    return done.stdout.strip() or None

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from galspec.core.errors import ConfigError
 from galspec.core.home import REPOSITORY_DIR
+from galspec.core.provenance import git_commit
 from galspec.evaluation.baselines import BASELINES, ORACLES, predict_baselines, score_oracles
 from galspec.evaluation.degraded_images import MEANING, ablation
 from galspec.evaluation.held_out import HeldOut, Measure, measure_images, read_split, require_same_galaxies
 from galspec.evaluation.paired import save_errors
 from galspec.evaluation.spectrum_space import SpectrumModel, score_spectra
-from galspec.evaluation.stored import RESULTS_DIR, StoredFile, git_commit, run_facts
+from galspec.evaluation.stored import RESULTS_DIR, StoredFile, run_facts
 from galspec.evaluation.table1_rows import epoch_scores, quoted_scores, score_errors, training_facts
 from galspec.models.bundle import PredictorBundle, VaeBundle, load_predictor_bundle
 from galspec.models.latents import LatentDecoder

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from galspec.core.errors import ConfigError, RunError
+from galspec.core.provenance import git_commit
 from galspec.models.processes import synchronise_statistics
 from galspec.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from galspec.training.config import CnnConfig
@@ -359,8 +360,13 @@ def data_identity(data: TrainingSet) -> Row:
 
 
 def runtime_facts(device: torch.device) -> dict[str, Any]:
-    """Return the device and the settings of torch that change numbers or speed."""
-    facts: dict[str, Any] = {"device": device.type, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    """Return commit, device and the settings of torch that change numbers or speed."""
+    facts: dict[str, Any] = {
+        "commit": git_commit(),
+        "device": device.type,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
     if device.type == "cuda":
         facts["device_name"] = torch.cuda.get_device_name(device)
         facts["tf32_matmul"] = torch.get_float32_matmul_precision() != "highest"
