@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,19 @@ def test_an_error_while_predicting_leaves_the_old_file_and_no_thread(tmp_path, s
     assert [found.name for found in tmp_path.iterdir()] == ["p.parquet"]
     assert path.read_bytes() == b"older predictions"
     assert _readers() == []
+
+
+def test_memory_does_not_grow_with_the_survey(survey, predictor, monkeypatch):
+    monkeypatch.setattr(survey_module, "BLOCK", 1)
+    rows = np.resize(np.arange(N_GALAXIES), 60)
+    cutout_bytes = 4 * 5 * 224 * 224
+    tracemalloc.start()  # numpy's arrays are counted
+    try:
+        predict_survey(predictor, survey, rows)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert cutout_bytes < peak < 20 * cutout_bytes
 
 
 def test_reading_stays_a_few_items_ahead():
