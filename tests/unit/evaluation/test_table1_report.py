@@ -179,7 +179,8 @@ def test_a_model_card_quotes_the_bundle_and_the_table(table, capsys):
     for words in ("**Trained on SIMULATED galaxies.**", "| test | quiescent | 9 |", f"{mse:.3f}", "## Known failures"):
         assert words in text, words
     assert f"{info['scores']['passes']:,} passes" in text
-    assert "redshift 0.006-0.249" in text
+    low, high = info["training_survey"]["ranges"]["redshift"]
+    assert f"redshift {low:.3f}-{high:.3f}" in text
 
 
 def test_a_bundle_that_was_not_measured_quotes_its_training(tmp_path, capsys):
