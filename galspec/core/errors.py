@@ -35,3 +35,19 @@ class ConfigError(GalspecError):
 
 class RunError(GalspecError):
     """A training run that cannot be started or resumed."""
+
+
+class ScoresError(GalspecError):
+    """A table of scores that is missing, damaged, or of another model or survey."""
+
+
+class CoordinateError(GalspecError):
+    """A text that is no position on the sky, or a position that cannot be."""
+
+
+class QueryError(GalspecError):
+    """A filter text that cannot be understood; the message says where and what was expected."""
+
+
+class VerdictError(GalspecError):
+    """A verdict that is not allowed, or a file of verdicts that cannot be read or written."""
