@@ -1,4 +1,4 @@
-"""`python -m galspec predict`: a predicted spectrum from five FITS images, or latents of a whole survey."""
+"""`python -m galspec predict`: a predicted spectrum from five FITS images, or latents and scores of a whole survey."""
 
 import argparse
 import sys
@@ -12,6 +12,8 @@ from galspec.cli.progress import move_bar
 if TYPE_CHECKING:
     from galspec.inference.engine import Engine
     from galspec.inference.plan import InferencePlan
+    from galspec.models.bundle import PredictorBundle
+    from galspec.store.survey import Survey
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +44,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean of the latents over the image's eight rotations and reflections; takes eight times as long",
     )
     parser.add_argument(
+        "--scores",
+        action="store_true",
+        help="of a survey: also errors against its spectra, novelty and an embedding of the images; resumable",
+    )
+    parser.add_argument(
+        "--vae", type=Path, help="with --scores: the VAE bundle (default: beside the model, or shipped)"
+    )
+    parser.add_argument(
         "--out", type=Path, help="output: .fits, .ecsv or .csv; for a survey a .parquet (default: in the survey folder)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict and write."""
+    from galspec.core.errors import ConfigError
+
+    if args.vae is not None and not args.scores:
+        raise ConfigError("--vae belongs to --scores; a prediction alone needs no VAE.")
+    if args.images and args.scores:
+        raise ConfigError("--scores belongs to --survey: an image alone has no spectrum to compare with.")
     return _run_images(args) if args.images else _run_survey(args)
 
 
@@ -92,6 +108,8 @@ def _run_images(args: argparse.Namespace) -> int:
 def _run_survey(args: argparse.Namespace) -> int:
     from galspec.core.errors import ConfigError
     from galspec.inference.survey import write_predictions
+    from galspec.models.bundle import load_predictor_bundle, shipped_predictor_dir
+    from galspec.store.scores import is_scores_file
     from galspec.store.survey import open_survey
 
     if args.ra is not None or args.dec is not None or args.redshift is not None:
@@ -99,10 +117,43 @@ def _run_survey(args: argparse.Namespace) -> int:
     if args.out is not None and args.out.suffix != ".parquet":
         raise ConfigError(f"cannot write {args.out.name!r}: predictions of a survey are a .parquet file.")
     survey = open_survey(args.survey)
+    folder = args.model or shipped_predictor_dir()
+    if args.scores:
+        predictor = load_predictor_bundle(folder)
+        path = args.out or survey.prediction_path(predictor.provenance["name"])
+        return _score_survey(predictor, args.vae or _vae_beside(folder, predictor), survey, path)
     plan = _plan(args, len(survey))
     engine = _engine(args, plan)
     path = args.out or survey.prediction_path(engine.provenance["name"])
+    if is_scores_file(path):
+        raise ConfigError(
+            f"{path} holds scores, which predictions alone would replace: "
+            "add --scores, or name another file with --out."
+        )
     with tqdm(total=len(survey), unit="galaxy", desc="predict") as bar:
         n_galaxies = write_predictions(engine, survey, path, progress=move_bar(bar))
     print(f"{n_galaxies} predictions by {engine.provenance['name']} ({plan}): {path}")
+    return 0
+
+
+def _vae_beside(folder: Path, predictor: "PredictorBundle") -> Path:
+    """Return where the VAE of a predictor lies: beside it, else among the shipped ones."""
+    from galspec.core.home import shipped_weights_dir
+
+    name = str(predictor.info["vae_name"])
+    beside = folder.resolve().parent / name
+    return beside if beside.is_dir() else shipped_weights_dir() / name
+
+
+def _score_survey(predictor: "PredictorBundle", vae_folder: Path, survey: "Survey", path: Path) -> int:
+    from galspec.inference.scores import ModelPair, score_survey
+    from galspec.models.bundle import load_vae_bundle
+
+    models = ModelPair(predictor, load_vae_bundle(vae_folder))
+    with tqdm(total=len(survey), unit="galaxy", desc="scores") as bar:
+        table = score_survey(models, survey, path, progress=move_bar(bar))
+    if not table.has_novelty:
+        print(f"note: VAE {models.vae.info['name']} has no novelty calibration, so there are no novelty columns.")
+    incomplete = int((table.frame["flag"] != "").sum())
+    print(f"{len(table.frame)} galaxies scored, {incomplete} of them without usable image or spectrum: {path}")
     return 0

@@ -123,6 +123,19 @@ class PredictorBundle:
         layers = list(self.network.children())
         return self._apply(nn.Sequential(*layers[:-1]), images, int(layers[-1].in_features))
 
+    @torch.inference_mode()
+    def latents_and_features(self, images: ArrayLike) -> tuple[Floats32, Floats32]:
+        """Return `predict_latents` and `features` of the same images, with one pass through the network.
+
+        Raises
+        ------
+        ShapeError
+            If ``images`` is not (N, 5, H, W).
+        """
+        features = self.features(images)
+        head = list(self.network.children())[-1]
+        return np.asarray(head(torch.from_numpy(features)).numpy(), np.float32), features
+
     def _apply(self, network: nn.Module, images: ArrayLike, n_out: int) -> Floats32:
         images = np.asarray(images, dtype=np.float32)
         if images.ndim != 4 or images.shape[1] != N_BANDS:
