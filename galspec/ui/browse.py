@@ -14,7 +14,7 @@ from galspec.ui.galaxy_state import keep_galaxy
 from galspec.ui.gallery import gallery
 from galspec.ui.header import badges
 from galspec.ui.labels import class_word, number
-from galspec.ui.query import FIELDS, SORTS, Field, Query, parse_query
+from galspec.ui.query import FIELDS, SORTS, Field, Query, parse_query, sort_label
 
 PER_PAGE: Final = 24
 #: Plain values in the session: they outlive the widgets when another page is shown.
@@ -112,7 +112,8 @@ def filter_panel(survey: Survey) -> Query:
                 ranges |= {field.name: limits} if limits else {}
         st.button("Reset filters", key="browse_reset", icon=":material/restart_alt:", on_click=reset_filters)
     sort = st.session_state.get(_SORT, "")
-    st.session_state[_QUERY] = query = Query(classes, ranges, sort)
+    # Terms that no widget shows stay as the address gave them.
+    st.session_state[_QUERY] = query = Query(classes, ranges, sort, st.session_state[_QUERY].extra)
     return query
 
 
@@ -148,10 +149,12 @@ def title_line(survey: Survey, n_found: int) -> None:
         st.space("stretch")
         st.markdown(f"**{n_found:,}** of {len(survey):,} galaxies", width="content")
         sorts = [key for key, (column, _, _) in SORTS.items() if not column or column in survey.catalog]
+        chosen = st.session_state[_SORT]
+        sorts += [] if chosen in sorts else [chosen]
         st.selectbox(
             "Order",
             sorts,
-            format_func=lambda key: f"Order: {SORTS[key][2]}",
+            format_func=lambda key: f"Order: {sort_label(key)}",
             key=_SORT,
             on_change=_on_filter,
             label_visibility="collapsed",

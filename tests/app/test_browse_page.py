@@ -68,11 +68,24 @@ def test_a_deep_link_sets_filters_order_and_page(open_page):
 
 
 def test_a_bad_address_is_reported_not_hidden(open_page):
-    at = open_page("browse", q="z<0.1 & colour=red & class=SF", sort="beauty", page="-3")
+    at = open_page("browse", q="z~0.1 & colour=red & class=SF", sort="beauty", page="-3")
     warnings = "\n".join(element.value for element in at.warning)
-    for piece in ("z<0.1", "colour=red", "beauty", "-3"):
+    for piece in ("z~0.1", "colour=red", "beauty", "-3"):
         assert piece in warnings
     assert "**15** of 60 galaxies" in _text(at)
+
+
+def test_terms_without_a_widget_hold_and_stay_in_the_address(open_page):
+    at = open_page("browse", q="class=SF & z<0.15 & (g-r>1 | not r>17)", sort="random(7)")
+    assert not at.warning
+    shown = [card["id"] for card in _cards(at)]
+    at.button_group(key="browse_class").set_value(["SF", "Q"]).run()
+    assert _param(at, "q") == "class=SF,Q & z<0.15 & (g-r>1 | not r>17)"
+    assert _param(at, "sort") == "random(7)"
+    more = [card["id"] for card in _cards(at)]
+    assert [galaxy_id for galaxy_id in more if galaxy_id in shown] == [g for g in shown if g in more]
+    at.button(key="browse_reset").click().run()
+    assert "**60** of 60 galaxies" in _text(at)
 
 
 def test_no_match_offers_one_way_out(open_page):
