@@ -88,8 +88,8 @@ class FilterField:
 
     def numbers(self, table: Any) -> NDArray[np.float64]:
         """Return its values in a table that has them, NaN where missing."""
-        values = table[self.column_in(table)].to_numpy(dtype=np.float64)
-        return values - table[self.minus].to_numpy(dtype=np.float64) if self.minus else values
+        values = np.asarray(table[self.column_in(table)].to_numpy(dtype=np.float64))
+        return np.asarray(values - table[self.minus].to_numpy(dtype=np.float64)) if self.minus else values
 
 
 @dataclasses.dataclass(frozen=True)
