@@ -1,27 +1,43 @@
-"""The three curves of a galaxy as a file: CSV or ECSV, with units and provenance in its head."""
+"""The three curves of a galaxy as a file: CSV, ECSV, VOTable or FITS, with units, UCDs and provenance."""
 
 import datetime
-import io
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from galspec import __version__
+from galspec.core.table_file import Column, write_table
 from galspec.ui.comparison import Comparison
 from galspec.ui.model_card import ModelCard
 
-_COLUMNS = {
-    "wavelength_rest": ("Angstrom", "rest frame, vacuum"),
-    "wavelength_observed": ("Angstrom", "observed frame, vacuum"),
-    "flux_observed": ("", "observed F_lambda / norm; empty = no data"),
-    "sigma_observed": ("", "its standard error"),
-    "flux_reconstruction": ("", "observed spectrum through the VAE, F_lambda / norm"),
-    "flux_predicted": ("", "predicted from the image, F_lambda / norm; no error is known"),
+#: column -> (unit, UCD, description)
+_COLUMNS: Final = {
+    "wavelength_rest": ("Angstrom", "em.wl", "rest frame, vacuum"),
+    "wavelength_observed": ("Angstrom", "em.wl", "observed frame, vacuum"),
+    "flux_observed": ("", "phot.flux.density;em.wl", "observed F_lambda / norm; empty = no data"),
+    "sigma_observed": ("", "stat.error;phot.flux.density;em.wl", "its standard error"),
+    "flux_reconstruction": (
+        "",
+        "phot.flux.density;em.wl",
+        "observed spectrum through the VAE, F_lambda / norm",
+    ),
+    "flux_predicted": (
+        "",
+        "phot.flux.density;em.wl",
+        "predicted from the image, F_lambda / norm; no error is known",
+    ),
 }
 
 
 def provenance(
-    comparison: Comparison, *, galaxy_id: str, redshift: float, survey_name: str, source: str, card: ModelCard | None
+    comparison: Comparison,
+    *,
+    galaxy_id: str,
+    redshift: float,
+    survey_name: str,
+    source: str,
+    card: ModelCard | None,
+    link: str = "",
 ) -> dict[str, Any]:
     """Return what a reader of the file must know, as flat text and numbers.
 
@@ -34,6 +50,8 @@ def provenance(
         The survey and whether it is SIMULATED or REAL.
     card : ModelCard or None
         The predictor.
+    link : str
+        Address of the page that shows the same, if known.
     """
     facts: dict[str, Any] = {
         "object": galaxy_id,
@@ -44,6 +62,7 @@ def provenance(
         "prediction": "a predicted spectrum, not an observed one: shape only, without flux scale or error",
         "creator": f"galspec {__version__}",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **({"link": link} if link else {}),
     }
     if card is not None:
         facts |= {
@@ -61,42 +80,42 @@ def provenance(
     return facts
 
 
-def _columns(comparison: Comparison, redshift: float) -> dict[str, Any]:
+def spectrum_columns(comparison: Comparison, redshift: float) -> list[Column]:
+    """Return the curves that are known as columns of a table: float32, NaN = no data; wavelengths to 1e-5 A."""
+    waves = {
+        "wavelength_rest": np.round(comparison.wave, 5),
+        "wavelength_observed": np.round(comparison.wave * (1.0 + redshift), 5),
+    }
     curves = {
-        "wavelength_rest": comparison.wave,
-        "wavelength_observed": comparison.wave * (1.0 + redshift),
         "flux_observed": comparison.observed,
         "sigma_observed": comparison.sigma,
         "flux_reconstruction": comparison.reconstruction,
         "flux_predicted": comparison.prediction,
     }
-    return {name: values for name, values in curves.items() if values is not None}
+    known = {name: values.astype(np.float32) for name, values in curves.items() if values is not None}
+    return [Column(name, values, *_COLUMNS[name]) for name, values in {**waves, **known}.items()]
+
+
+def as_file(comparison: Comparison, redshift: float, facts: dict[str, Any], file_format: str) -> bytes:
+    """Return the curves as the content of a file.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    redshift : float
+    facts : dict
+        Of `provenance`.
+    file_format : str
+        A key of `galspec.core.table_file.FORMATS`.
+    """
+    return write_table(spectrum_columns(comparison, redshift), facts, file_format)
 
 
 def as_csv(comparison: Comparison, redshift: float, facts: dict[str, Any]) -> bytes:
     """Write a CSV file whose first lines, starting with #, hold provenance and units."""
-    columns = _columns(comparison, redshift)
-    text = io.StringIO()
-    text.writelines(f"# {name}: {value}\n" for name, value in facts.items())
-    text.writelines(
-        f"# column {name} [{_COLUMNS[name][0] or 'dimensionless'}]: {_COLUMNS[name][1]}\n" for name in columns
-    )
-    text.write(",".join(columns) + "\n")
-    for row in zip(*columns.values(), strict=True):
-        text.write(",".join("" if np.isnan(value) else f"{value:.7g}" for value in row) + "\n")
-    return text.getvalue().encode("utf-8")
+    return as_file(comparison, redshift, facts, "CSV")
 
 
 def as_ecsv(comparison: Comparison, redshift: float, facts: dict[str, Any]) -> bytes:
     """Write an ECSV file that astropy and TOPCAT read with units, masks and provenance."""
-    from astropy.table import MaskedColumn, Table
-
-    table = Table(meta=facts)
-    for name, values in _columns(comparison, redshift).items():
-        unit, description = _COLUMNS[name]
-        table[name] = MaskedColumn(
-            values, mask=~np.isfinite(values), unit=unit or None, description=description, format=".7g"
-        )
-    text = io.StringIO()
-    table.write(text, format="ascii.ecsv")
-    return text.getvalue().encode("utf-8")
+    return as_file(comparison, redshift, facts, "ECSV")
