@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -115,21 +116,21 @@ def external_links(ra_deg: float, dec_deg: float, source: str, ids: SdssIds | No
     return ExternalLinks((*links, *_by_position(position.ra_deg, position.dec_deg, bool(ids.objid))), tuple(notes))
 
 
-def _address(base: str, **parameters: str | int | float) -> str:
+def _address(base: str, parameters: Mapping[str, str | int | float]) -> str:
     return f"{base}?{urlencode(parameters, quote_via=quote, safe=',')}"
 
 
 def _sdss_by_id(ids: SdssIds) -> list[ExternalLink]:
     links = []
     if ids.objid:
-        url = _address("https://skyserver.sdss.org/dr18/VisualTools/explore/summary", id=ids.objid)
+        url = _address("https://skyserver.sdss.org/dr18/VisualTools/explore/summary", {"id": ids.objid})
         links.append(ExternalLink("SkyServer", url, "photometry, spectrum and cross-identifications in SDSS DR18"))
     if ids.plate is not None:
         place = {"plateid": ids.plate, "mjd": ids.mjd or 0, "fiberid": ids.fiber or 0}
-        url = _address("https://dr18.sdss.org/optical/spectrum/view", **place)
+        url = _address("https://dr18.sdss.org/optical/spectrum/view", place)
         links.append(ExternalLink("SDSS spectrum", url, "interactive spectrum and its FITS file, SDSS DR18"))
     elif ids.specobjid:
-        url = _address("https://skyserver.sdss.org/dr18/VisualTools/explore/summary", sid=ids.specobjid)
+        url = _address("https://skyserver.sdss.org/dr18/VisualTools/explore/summary", {"sid": ids.specobjid})
         links.append(ExternalLink("SDSS spectrum", url, "the spectrum's page on SkyServer, SDSS DR18"))
     return links
 
@@ -139,18 +140,28 @@ def _by_position(ra_deg: float, dec_deg: float, has_skyserver: bool) -> list[Ext
     pair = f"{ra} {dec_deg:+.6f}"
     links = []
     if not has_skyserver:
-        url = _address("https://skyserver.sdss.org/dr18/VisualTools/explore/summary", ra=ra, dec=dec)
+        url = _address("https://skyserver.sdss.org/dr18/VisualTools/explore/summary", {"ra": ra, "dec": dec})
         links.append(ExternalLink("SkyServer", url, "the nearest object in SDSS DR18"))
-    viewer = {"ra": ra, "dec": dec, "layer": "ls-dr10", "zoom": 15, "mark": f"{ra},{dec}"}
+    viewer: dict[str, str | int | float] = {"ra": ra, "dec": dec, "layer": "ls-dr10", "zoom": 15, "mark": f"{ra},{dec}"}
     links.append(
-        ExternalLink("Legacy Survey", _address("https://www.legacysurvey.org/viewer", **viewer), "deeper images, DR10")
+        ExternalLink("Legacy Survey", _address("https://www.legacysurvey.org/viewer", viewer), "deeper images, DR10")
     )
     if dec_deg > PS1_SOUTHERN_LIMIT_DEG:
-        cutout = {"pos": pair, "filter": "color", "filetypes": "stack", "size": _PS1_SIZE_PIX}
-        url = _address("https://ps1images.stsci.edu/cgi-bin/ps1cutouts", **cutout)
+        cutout: dict[str, str | int | float] = {
+            "pos": pair,
+            "filter": "color",
+            "filetypes": "stack",
+            "size": _PS1_SIZE_PIX,
+        }
+        url = _address("https://ps1images.stsci.edu/cgi-bin/ps1cutouts", cutout)
         links.append(ExternalLink("PS1 cutout", url, "the Pan-STARRS1 stack images, 60 arcsec on a side"))
-    aladin = {"target": pair, "fov": 0.03, "survey": "P/PanSTARRS/DR1/color-z-zg-g"}
-    simbad = {"Coord": pair, "CooFrame": "ICRS", "Radius": _RADIUS_ARCSEC, "Radius.unit": "arcsec"}
+    aladin: dict[str, str | int | float] = {"target": pair, "fov": 0.03, "survey": "P/PanSTARRS/DR1/color-z-zg-g"}
+    simbad: dict[str, str | int | float] = {
+        "Coord": pair,
+        "CooFrame": "ICRS",
+        "Radius": _RADIUS_ARCSEC,
+        "Radius.unit": "arcsec",
+    }
     ned = {
         "search_type": "Near Position Search",
         "coordinates": f"{ra}d {dec_deg:+.6f}d",
@@ -161,16 +172,14 @@ def _by_position(ra_deg: float, dec_deg: float, has_skyserver: bool) -> list[Ext
     near = f"within {_RADIUS_ARCSEC} arcsec"
     return [
         *links,
-        ExternalLink("Aladin Lite", _address("https://aladin.cds.unistra.fr/AladinLite/", **aladin), "any sky survey"),
+        ExternalLink("Aladin Lite", _address("https://aladin.cds.unistra.fr/AladinLite/", aladin), "any sky survey"),
         ExternalLink(
-            "SIMBAD", _address("https://simbad.cds.unistra.fr/simbad/sim-coo", **simbad), f"names and papers {near}"
+            "SIMBAD", _address("https://simbad.cds.unistra.fr/simbad/sim-coo", simbad), f"names and papers {near}"
         ),
-        ExternalLink(
-            "NED", _address("https://ned.ipac.caltech.edu/conesearch", **ned), f"extragalactic objects {near}"
-        ),
+        ExternalLink("NED", _address("https://ned.ipac.caltech.edu/conesearch", ned), f"extragalactic objects {near}"),
         ExternalLink(
             "VizieR",
-            _address("https://vizier.cds.unistra.fr/viz-bin/VizieR", **{"-c": pair, "-c.rs": _RADIUS_ARCSEC}),
+            _address("https://vizier.cds.unistra.fr/viz-bin/VizieR", {"-c": pair, "-c.rs": _RADIUS_ARCSEC}),
             f"all catalogues {near}",
         ),
     ]

@@ -144,7 +144,7 @@ def _csv_texts(array: NDArray[np.generic]) -> list[str]:
     if array.dtype.kind != "f":
         return [" ".join(str(value).split()) for value in array.tolist()]
     # str() of a numpy scalar is the shortest text that reads back as the same number of its type.
-    return ["" if np.isnan(value) else str(value) for value in array]  # type: ignore[call-overload]
+    return ["" if np.isnan(value) else str(value) for value in array]
 
 
 def _to_astropy(columns: Sequence[Column], values: Sequence[NDArray[np.generic]]) -> "Table":
@@ -153,7 +153,7 @@ def _to_astropy(columns: Sequence[Column], values: Sequence[NDArray[np.generic]]
 
     table = Table()
     for column, array in zip(columns, values, strict=True):
-        is_missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(len(array), bool)  # type: ignore[call-overload]
+        is_missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(len(array), bool)
         kind = MaskedColumn if is_missing.any() else AstropyColumn
         made = kind(array, description=column.description or None, meta={"ucd": column.ucd} if column.ucd else {})
         if column.unit:
@@ -226,6 +226,12 @@ def _fits(columns: Sequence[Column], values: Sequence[NDArray[np.generic]], fact
     out = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(out)
     return out.getvalue()
+
+
+def _bytes(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return texts as ASCII bytes; other characters are written as escapes."""
+    texts = np.asarray(array, dtype=np.str_)
+    return np.asarray(np.char.encode(texts, "ascii", "backslashreplace"))
 
 
 def _fits_format(array: NDArray[np.generic]) -> str:

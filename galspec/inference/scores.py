@@ -169,7 +169,8 @@ def _predicted(
     for start in range(0, len(rows), _BATCH_IMAGES):
         images = from_stored(survey.images_block(rows[start : start + _BATCH_IMAGES]))
         latent, features = predictor.latents_and_features(images)
-        is_blind = ~np.isfinite(images).any(axis=(2, 3)).all(axis=1)
+        has_data = np.isfinite(images).any(axis=(2, 3))
+        is_blind = ~has_data.all(axis=1)
         latent[is_blind], features[is_blind] = np.nan, np.nan
         found.append((latent, features))
     return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
@@ -233,7 +234,8 @@ def _assemble(survey: Survey, files: list[Path]) -> tuple[pd.DataFrame, dict[str
     columns: list[Block] = []
     names = scores.embedding_columns(len(vectors))
     for block in _blocks(files):
-        reduced = ((block.pop(_FEATURES) - mean) @ vectors.T).astype(np.float16)
+        features = np.asarray(block.pop(_FEATURES), np.float64)
+        reduced = ((features - mean) @ vectors.T).astype(np.float16)
         columns.append(block | dict(zip(names, reduced.T, strict=True)))
     joined = {name: np.concatenate([block[name] for block in columns]) for name in columns[0]}
     frame = pd.DataFrame(joined)

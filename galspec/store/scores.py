@@ -107,7 +107,9 @@ class ScoreTable:
     @functools.cached_property
     def columns(self) -> pd.DataFrame:
         """The columns that galaxies can be filtered and sorted by: no ids, no embedding."""
-        return self.frame[[name for name in self.frame if name != "id" and not name.startswith("embedding_")]]
+        return self.frame[
+            [name for name in self.frame.columns if name != "id" and not str(name).startswith("embedding_")]
+        ]
 
     def joined(self, catalog: pd.DataFrame) -> pd.DataFrame:
         """Return the catalogue of the same survey with these columns added; a name it has already is kept as it is."""

@@ -92,8 +92,9 @@ def spectrum_columns(comparison: Comparison, redshift: float) -> list[Column]:
         "flux_reconstruction": comparison.reconstruction,
         "flux_predicted": comparison.prediction,
     }
-    known = {name: values.astype(np.float32) for name, values in curves.items() if values is not None}
-    return [Column(name, values, *_COLUMNS[name]) for name, values in {**waves, **known}.items()]
+    known = [(name, values.astype(np.float32)) for name, values in curves.items() if values is not None]
+    made = [Column(name, values, *_COLUMNS[name]) for name, values in waves.items()]
+    return made + [Column(name, values, *_COLUMNS[name]) for name, values in known]
 
 
 def as_file(comparison: Comparison, redshift: float, facts: dict[str, Any], file_format: str) -> bytes:
