@@ -197,9 +197,7 @@ def _fits(columns: Sequence[Column], values: Sequence[NDArray[np.generic]], fact
     """One binary table; UCDs stand in TUCDn, descriptions in TCOMMn, facts in keywords and COMMENT cards."""
     from astropy.io import fits
 
-    held = [
-        np.char.encode(array, "ascii", "backslashreplace") if array.dtype.kind == "U" else array for array in values
-    ]
+    held = [_bytes(array) if array.dtype.kind == "U" else array for array in values]
     hdu = fits.BinTableHDU.from_columns(
         [
             fits.Column(

@@ -169,7 +169,7 @@ def _predicted(
     for start in range(0, len(rows), _BATCH_IMAGES):
         images = from_stored(survey.images_block(rows[start : start + _BATCH_IMAGES]))
         latent, features = predictor.latents_and_features(images)
-        has_data = np.isfinite(images).any(axis=(2, 3))
+        has_data: NDArray[np.bool_] = np.asarray(np.isfinite(images).any(axis=(2, 3)), bool)
         is_blind = ~has_data.all(axis=1)
         latent[is_blind], features[is_blind] = np.nan, np.nan
         found.append((latent, features))
