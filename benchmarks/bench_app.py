@@ -28,7 +28,7 @@ _CLICK_TO_PLOT = """
 def first_paint_s(options: list[str]) -> float:
     """Return the time from the command to the first thumbnail on the screen, browser already open."""
     with browser_page() as page, running_app(*options) as (url, started):
-        page.goto(url)
+        page.goto(f"{url}/browse")
         page.locator(".gallery img").first.wait_for()
         return time.perf_counter() - started
 

@@ -1,4 +1,4 @@
-"""Take the screenshots of README and docs: Browse and Galaxy, light and dark, 1280 x 720."""
+"""Take the screenshots of README and docs: Home, Browse and Galaxy, light and dark, 1280 x 720."""
 
 import argparse
 import sys
@@ -13,6 +13,7 @@ from benchmarks.browser import INSTALL_CHROMIUM, browser_page, chromium_path, ru
 #: A face-on spiral of the demo survey: arms, H II regions and emission lines in one picture.
 GALAXY = "sim1-00009921"
 SHOTS = {
+    "home": ("/", ".js-plotly-plot .scatterlayer path.js-line"),
     "browse": ("/browse?sort=r", ".gallery img"),
     "galaxy": ("/galaxy?id={galaxy}", ".js-plotly-plot .scatterlayer path.js-line"),
 }
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--galaxy", default=GALAXY)
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)
+    parser.add_argument("--only", choices=SHOTS, action="append", help="page to visit (default: all)")
     parser.add_argument("--out", type=Path, default=REPOSITORY_DIR / "docs" / "images")
     args = parser.parse_args()
     if chromium_path() is None:
@@ -57,7 +59,7 @@ def main() -> int:
         item for name in ("survey", "model") for item in (f"--{name}", getattr(args, name)) if getattr(args, name)
     ]
     with running_app(*options) as (url, _):
-        for name in SHOTS:
+        for name in args.only or SHOTS:
             for scheme in ("light", "dark"):
                 path = take(url, name, scheme, (args.width, args.height), args.out, args.galaxy)
                 sys.stdout.write(f"{path}\n")

@@ -6,7 +6,9 @@ from typing import Final
 
 import streamlit as st
 
+#: The first one is the start page, whose address is "/".
 PAGES: Final = {
+    "home": ("Home", ":material/home:"),
     "browse": ("Browse", ":material/grid_view:"),
     "galaxy": ("Galaxy", ":material/ssid_chart:"),
 }
@@ -28,13 +30,13 @@ def boot() -> None:
 
 def run_navigation() -> None:
     """Show the menu and run the page it points to; the last statement of `app.py`."""
+    start = next(iter(PAGES))
+    # Streamlit gives its default page no path of its own: old addresses of the others stay as they are.
     pages = {
-        name: st.Page(f"pages/{name}.py", title=title, icon=icon, url_path=name)
+        name: st.Page(f"pages/{name}.py", title=title, icon=icon, url_path=name, default=name == start)
         for name, (title, icon) in PAGES.items()
     }
-    # Streamlit gives its default page no path of its own, so that /browse would not be found.
-    start = st.Page(lambda: st.switch_page(pages["browse"]), title="galspec", default=True, visibility="hidden")
-    page = st.navigation([start, *pages.values()], position="top")
+    page = st.navigation(list(pages.values()), position="top")
     st.session_state[_NAVIGATED] = True
     wanted = st.session_state.pop(_WANTED, None)
     query = st.session_state.pop(_WANTED_QUERY, {})

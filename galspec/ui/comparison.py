@@ -4,11 +4,12 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from galspec.core.errors import GalspecError
 from galspec.core.wavelength import wave_grid
 from galspec.preprocess.spectra import spectrum_norm
+from galspec.store.decoder import StoredDecoder
 from galspec.store.survey import SpectrumRecord
 from galspec.ui.models import Models
 
@@ -160,4 +161,37 @@ def _reconstructed(result: Comparison, record: SpectrumRecord, models: Models) -
         result,
         reconstruction=models.vae.decode_standardised(latent)[0].astype(np.float64),
         latent_true=np.asarray(latent[0], np.float64),
+    )
+
+
+def compare_stored(
+    record: SpectrumRecord, decoder: StoredDecoder | None, predicted: ArrayLike | None, observed: ArrayLike | None
+) -> Comparison:
+    """Compute the curves from stored latents: no torch, no image.
+
+    Parameters
+    ----------
+    record : SpectrumRecord
+        The observed spectrum.
+    decoder : StoredDecoder or None
+    predicted, observed : array_like, shape (6,), or None
+        Standardised latents that the network predicted and that the VAE found in the spectrum.
+
+    Raises
+    ------
+    SpectrumError
+        If the spectrum cannot be normalised.
+    """
+    result = _observed(record)
+    if decoder is None or predicted is None or observed is None:
+        return result
+    latents = np.stack([np.asarray(predicted, np.float64), np.asarray(observed, np.float64)])
+    prediction, reconstruction = decoder.decode(latents).astype(np.float64)
+    return dataclasses.replace(
+        result,
+        prediction=prediction,
+        reconstruction=reconstruction,
+        latent_predicted=latents[0],
+        latent_true=latents[1],
+        inference="stored latents",
     )

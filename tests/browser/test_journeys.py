@@ -55,9 +55,8 @@ def test_a_deep_link_is_the_first_request_of_a_server(page: Any, app_options: li
 
 
 def test_filter_open_and_walk(page: Any, app_url: str):
-    page.goto(app_url)
+    page.goto(f"{app_url}/browse")
     page.locator(".gallery img").first.wait_for()
-    _wait_for_url(page, r"/browse$")
     assert page.locator(".gallery button").count() == 24
     page.get_by_role("button", name="quiescent", exact=True).click()
     page.get_by_text("15 of 60").wait_for()

@@ -1,0 +1,37 @@
+"""Home: what this is, a live example, what it cannot do, the state of the installation, what to cite."""
+
+import streamlit as st
+
+from galspec.core.errors import GalspecError
+from galspec.ui import home
+from galspec.ui.boot import boot
+from galspec.ui.cache import current_survey
+from galspec.ui.models import warm_up
+
+boot()
+
+survey, no_survey = None, ""
+try:
+    survey = current_survey()
+except GalspecError as error:
+    no_survey = str(error)
+
+stored = home.stored_predictions(survey)
+problem = home.read_seed()
+home.title_line(survey)
+if no_survey:
+    home.no_survey(no_survey)
+if problem:
+    st.warning(problem)
+example = st.container()
+left, right = st.columns([1, 1], gap="medium")
+with left:
+    home.limits_box(survey, stored)
+with right:
+    home.state_cards(survey, stored)
+home.citations()
+# The text is on its way to the browser; image and plot take longer.
+if survey is not None:
+    with example:
+        home.example(survey, stored)
+    warm_up(survey)
