@@ -49,9 +49,33 @@ def test_a_deep_link_is_the_first_request_of_a_server(page: Any, app_options: li
         page.goto(url + address)
         page.get_by_text(shown).wait_for()
         _wait_for_url(page, re.escape(address) + "$")
-        for name in ("Browse", "Galaxy"):
+        for name in ("Home", "Browse", "Galaxy"):
             assert page.get_by_role("link", name=name).count() == 1
         assert "galspec" in page.title()
+
+
+def test_home_shows_another_galaxy_opens_it_and_comes_back(page: Any, app_options: list[str]):
+    with running_app(*app_options) as (url, _):
+        page.goto(f"{url}/?seed=3")
+        page.get_by_text("State of this installation").wait_for()
+        _wait_for_window(page, is_full=True)
+        example = page.locator("strong", has_text=re.compile(r"^sim1-\d{8}$"))
+        first = example.inner_text()
+        page.keyboard.press("n")
+        _wait_for_url(page, r"/\?seed=4$")
+        expect(example).not_to_have_text(first)
+        second = example.inner_text()
+        page.keyboard.press("g")
+        _wait_for_galaxy(page, second)
+        _wait_for_url(page, rf"/galaxy\?id={second}$")
+        page.get_by_role("link", name="Home").click()
+        expect(example).to_have_text(second)
+        page.keyboard.press("h")
+        page.get_by_role("dialog").get_by_text("Keys and addresses").wait_for()
+        page.keyboard.press("Escape")
+        page.keyboard.press("b")
+        _wait_for_url(page, r"/browse$")
+        page.locator(".gallery img").first.wait_for()
 
 
 def test_filter_open_and_walk(page: Any, app_url: str):
