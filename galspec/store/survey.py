@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from galspec.core.errors import SurveyError
 from galspec.core.wavelength import N_WAVE
-from galspec.simulation.galaxy import RECIPE_VERSION
-from galspec.simulation.render import render_row
 from galspec.store import layout
 from galspec.store.images import from_stored, to_stored
 
@@ -111,6 +109,8 @@ class Survey:
         rows = np.asarray(rows, dtype=np.int64)
         if self._images is not None:
             return _read_rows(self._images, rows)
+        from galspec.simulation.render import render_row  # SciPy's import would delay the first page by a second
+
         return np.stack([to_stored(render_row(self.render_parameters(int(row)))) for row in rows])
 
     def render_parameters(self, row: int) -> dict[str, Any]:
@@ -121,6 +121,8 @@ class Survey:
         SurveyError
             If the survey has neither images nor the parameters to render them, or another recipe's.
         """
+        from galspec.simulation.galaxy import RECIPE_VERSION
+
         recipe = self.metadata.get("settings", {}).get("recipe_version", RECIPE_VERSION)
         if recipe != RECIPE_VERSION:
             raise SurveyError(

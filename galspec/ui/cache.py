@@ -1,8 +1,11 @@
 """What is kept between reruns: the open survey, thumbnails, cutouts and comparisons, keyed by identity not content."""
 
+from __future__ import annotations
+
 import base64
 import dataclasses
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -10,9 +13,11 @@ from numpy.typing import NDArray
 
 from galspec.core.errors import GalspecError
 from galspec.store.survey import SpectrumRecord, Survey, open_survey
-from galspec.ui.comparison import Comparison, compare
 from galspec.ui.model_card import survey_dir
 from galspec.ui.models import load_models
+
+if TYPE_CHECKING:
+    from galspec.ui.comparison import Comparison
 
 # One reader at a time: two sessions may open the same Parquet file for the first time.
 _READING = threading.Lock()
@@ -82,6 +87,8 @@ def cutout(_survey: Survey, key: str, galaxy_id: str) -> NDArray[np.float32]:  #
 
 @st.cache_data(show_spinner=False, max_entries=512)
 def _comparison(_survey: Survey, key: str, galaxy_id: str, models_key: str) -> Comparison:  # noqa: ARG001
+    from galspec.ui.comparison import compare
+
     problems: list[str] = []
     record: SpectrumRecord | None = None
     image: NDArray[np.float32] | None = None

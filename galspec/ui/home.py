@@ -15,7 +15,6 @@ from galspec.store.survey import Survey
 from galspec.ui import address, home_facts
 from galspec.ui.cache import cutout, survey_key
 from galspec.ui.citations import CITATIONS
-from galspec.ui.comparison import Comparison, compare_stored
 from galspec.ui.galaxy_state import keep_galaxy
 from galspec.ui.header import badges
 from galspec.ui.labels import class_word, number
@@ -23,6 +22,8 @@ from galspec.ui.model_card import ModelCard, model_dir, read_model_card
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+    from galspec.ui.comparison import Comparison
 
 _SEED: Final = "home_seed_kept"
 _URL_NAMES: Final = ("seed",)
@@ -179,6 +180,8 @@ def _image(survey: Survey, galaxy_id: str) -> None:
 
 
 def _comparison(survey: Survey, stored: Stored, row: int) -> Comparison:
+    from galspec.ui.comparison import compare_stored
+
     has_latents = stored.scores is not None and stored.decoder is not None
     predicted = stored.scores.latents[row] if has_latents and stored.scores else None
     observed = stored.scores.latents_observed[row] if has_latents and stored.scores else None

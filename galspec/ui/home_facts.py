@@ -1,23 +1,28 @@
 """What the Home page says, as text and numbers from the bundle, the survey and its scores: no Streamlit, no torch."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import os
 import shutil
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from galspec.core.errors import SurveyError
 from galspec.core.wavelength import N_WAVE, PIXEL_KMS, wave_grid
-from galspec.store.demo import DEMO_SPLITS
 from galspec.store.scores import ScoreTable
 from galspec.store.survey import Survey
-from galspec.ui.comparison import Comparison
 from galspec.ui.labels import class_word, number
 from galspec.ui.model_card import ModelCard
 
+if TYPE_CHECKING:
+    from galspec.ui.comparison import Comparison
+
+#: Splits that no weights, scaler or early stop has seen: those of the demo survey, whose module is slow to import.
+HELD_OUT: Final = ("calibration", "test")
 #: Fewer galaxies than this say nothing of their class.
 MIN_OF_CLASS: Final = 15
 N_FAILURES: Final = 3
@@ -61,13 +66,13 @@ def held_out_rows(survey: Survey, scores: ScoreTable | None) -> NDArray[np.int64
     SurveyError
         If there is none.
     """
-    rows = survey.rows_in_split(*DEMO_SPLITS)
+    rows = survey.rows_in_split(*HELD_OUT)
     if scores is not None:
         is_complete = (scores.frame["flag"] == "").to_numpy() & np.isfinite(scores.latents).all(axis=1)
         rows = rows[(is_complete & np.isfinite(scores.latents_observed).all(axis=1))[rows]]
     if not len(rows):
         raise SurveyError(
-            f"survey {survey.name!r} has no galaxy in the splits {' and '.join(DEMO_SPLITS)} to show as an example."
+            f"survey {survey.name!r} has no galaxy in the splits {' and '.join(HELD_OUT)} to show as an example."
         )
     return rows
 

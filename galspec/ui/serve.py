@@ -8,6 +8,15 @@ import threading
 import time
 
 _LOOK_EVERY_S = 0.02
+#: What the text of the first page needs, then what its plot and its image need.
+_EARLY = (
+    "galspec.store.survey",
+    "galspec.ui.comparison",
+    "galspec.ui.charts",
+    "galspec.simulation.render",
+    "galspec.ui.images",
+    "galspec.store.thumbnails",
+)
 
 
 def _import_early() -> None:
@@ -16,7 +25,8 @@ def _import_early() -> None:
     # Streamlit's own imports first: they hold the interpreter until the server listens.
     while not runtime.exists():
         time.sleep(_LOOK_EVERY_S)
-    importlib.import_module("galspec.store.survey")
+    for name in _EARLY:
+        importlib.import_module(name)
 
 
 def main() -> None:

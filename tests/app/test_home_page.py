@@ -14,6 +14,7 @@ import pytest
 
 from galspec.store import layout, scores
 from galspec.store.decoder import read_decoder
+from galspec.store.demo import DEMO_SPLITS
 from galspec.store.scores import scores_provenance, write_scores
 from galspec.store.survey import Survey, open_survey
 from galspec.ui import home_facts
@@ -108,6 +109,7 @@ def test_stored_latents_become_the_curves(open_page, scored_survey, toy_model_di
 def test_only_held_out_galaxies_with_complete_scores_are_drawn(toy_survey_dir, scored_survey):
     survey = open_survey(toy_survey_dir)
     rows = home_facts.held_out_rows(survey, None)
+    assert home_facts.HELD_OUT == DEMO_SPLITS
     assert set(survey.catalog["split"].iloc[rows]) == {"calibration", "test"}
     table = scores.read_scores(scored_survey, "toy-cnn")
     table.frame.loc[3, "flag"] = "no-image"
