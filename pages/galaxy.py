@@ -3,7 +3,7 @@
 import streamlit as st
 
 from galspec.core.errors import GalspecError
-from galspec.ui import galaxy
+from galspec.ui import galaxy, galaxy_files
 from galspec.ui.boot import boot
 from galspec.ui.cache import comparison, current_survey, has_galaxy
 from galspec.ui.galaxy_state import read_plot_state, read_view, write_url
@@ -42,7 +42,8 @@ with right:
 left, right = st.columns([2, 1], gap="medium")
 with left:
     galaxy.tables(survey, values)
+    galaxy_files.links_row(survey, values)
 with right:
     galaxy.latents(curves)
-    galaxy.downloads(survey, curves, values)
+    galaxy_files.downloads(survey, curves, values)
 write_url(view)

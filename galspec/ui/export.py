@@ -110,13 +110,3 @@ def as_file(comparison: Comparison, redshift: float, facts: dict[str, Any], file
         A key of `galspec.core.table_file.FORMATS`.
     """
     return write_table(spectrum_columns(comparison, redshift), facts, file_format)
-
-
-def as_csv(comparison: Comparison, redshift: float, facts: dict[str, Any]) -> bytes:
-    """Write a CSV file whose first lines, starting with #, hold provenance and units."""
-    return as_file(comparison, redshift, facts, "CSV")
-
-
-def as_ecsv(comparison: Comparison, redshift: float, facts: dict[str, Any]) -> bytes:
-    """Write an ECSV file that astropy and TOPCAT read with units, masks and provenance."""
-    return as_file(comparison, redshift, facts, "ECSV")

@@ -1,14 +1,12 @@
-"""Parts of the Galaxy page: images, spectra, numbers, truths, downloads."""
+"""Parts of the Galaxy page: images, spectra, numbers, truths, latents."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from galspec.core.errors import BundleError, GalspecError
+from galspec.core.errors import GalspecError
 from galspec.core.lines import LINES as LINE_TABLE
 from galspec.store.survey import Survey
 from galspec.ui import address
@@ -16,13 +14,11 @@ from galspec.ui import galaxy_state as state
 from galspec.ui.cache import cutout, survey_key
 from galspec.ui.charts import CHART_CONFIG, spectrum_figure
 from galspec.ui.comparison import Comparison
-from galspec.ui.export import as_csv, as_ecsv, provenance
 from galspec.ui.galaxy_state import GalaxyView
 from galspec.ui.header import badges
 from galspec.ui.images import band_images, composite_image, missing_share
 from galspec.ui.labels import number
 from galspec.ui.latent_chart import latent_figure
-from galspec.ui.model_card import ModelCard, model_dir, read_model_card
 from galspec.ui.truths import CLASSES, OBSERVATION, truth_table
 from galspec.ui.windows import PRESETS
 
@@ -233,44 +229,3 @@ def latents(comparison: Comparison) -> None:
         config={"displayModeBar": False},
         alt=f"Six latents in standard deviations of the training set: {'; '.join(pairs)}.",
     )
-
-
-def downloads(survey: Survey, comparison: Comparison, values: dict[str, Any]) -> None:
-    """Offer the three curves as files, made when asked for."""
-    facts = partial(
-        provenance,
-        comparison,
-        galaxy_id=str(values["id"]),
-        redshift=float(values["redshift"]),
-        survey_name=survey.name,
-        source=survey.source,
-        card=_card(),
-    )
-    redshift = float(values["redshift"])
-    with st.container(horizontal=True):
-        for name, write, mime in (("CSV", as_csv, "text/csv"), ("ECSV", as_ecsv, "application/x-ecsv")):
-            st.download_button(
-                f"Three curves, {name}",
-                data=partial(_file, write, comparison, redshift, facts),
-                file_name=f"{values['id']}-spectra.{name.lower()}",
-                mime=mime,
-                key=f"galaxy_download_{name}",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-
-
-def _file(
-    write: Callable[[Comparison, float, dict[str, Any]], bytes],
-    comparison: Comparison,
-    redshift: float,
-    facts: Callable[[], dict[str, Any]],
-) -> bytes:
-    return write(comparison, redshift, facts())
-
-
-def _card() -> ModelCard | None:
-    try:
-        return read_model_card(model_dir())
-    except BundleError:
-        return None

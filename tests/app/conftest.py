@@ -25,12 +25,13 @@ def toy_model_dirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path
 
 @pytest.fixture(autouse=True)
 def _app_settings(
-    monkeypatch: pytest.MonkeyPatch, toy_survey_dir: Path, toy_model_dirs: tuple[Path, Path]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_survey_dir: Path, toy_model_dirs: tuple[Path, Path]
 ) -> Iterator[None]:
     """Point the app to the toys; start every test with empty caches."""
     monkeypatch.chdir(REPOSITORY_DIR)
     monkeypatch.setenv("GALSPEC_SURVEY", str(toy_survey_dir))
     monkeypatch.setenv("GALSPEC_MODEL", str(toy_model_dirs[1]))
+    monkeypatch.setenv("GALSPEC_HOME", str(tmp_path / "home"))
     st.cache_data.clear()
     st.cache_resource.clear()
     models._LOADED.clear()

@@ -4,7 +4,6 @@ import json
 import shutil
 
 import numpy as np
-import pytest
 
 from galspec.store import layout
 
@@ -165,9 +164,3 @@ def test_a_spectrum_without_data_still_shows_the_prediction(open_page, monkeypat
     assert len(at.error) == 1
     assert _figure(at)["data"][0]["showlegend"] is False
     assert _figure(at)["data"][1]["showlegend"] is True
-
-
-@pytest.mark.parametrize("name", ["CSV", "ECSV"])
-def test_downloads_are_offered(open_page, name: str):
-    at = open_page("galaxy", id="sim1-00000031")
-    assert f"Three curves, {name}" in [element.label for element in at.get("download_button")]

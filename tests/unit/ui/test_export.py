@@ -10,7 +10,7 @@ from astropy.table import Table
 from galspec.core.table_file import FORMATS
 from galspec.core.wavelength import wave_grid
 from galspec.ui.comparison import Comparison
-from galspec.ui.export import as_csv, as_ecsv, as_file, provenance
+from galspec.ui.export import as_file, provenance
 from galspec.ui.model_card import ModelCard
 
 
@@ -56,10 +56,8 @@ def test_every_format_holds_the_curves_that_are_known(curves, file_format):
         assert piece in content
 
 
-def test_the_functions_of_the_page_write_the_same(curves):
+def test_csv_says_in_its_head_what_the_columns_are(curves):
     shown, facts = curves
-    assert as_csv(shown, 0.1, facts) == as_file(shown, 0.1, facts, "CSV")
-    assert as_ecsv(shown, 0.1, facts) == as_file(shown, 0.1, facts, "ECSV")
-    head = as_csv(shown, 0.1, facts).decode().splitlines()
+    head = as_file(shown, 0.1, facts, "CSV").decode().splitlines()
     assert head[0] == "# object: g1"
     assert "# column wavelength_rest [Angstrom]: rest frame, vacuum" in head
