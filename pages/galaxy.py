@@ -3,7 +3,7 @@
 import streamlit as st
 
 from galspec.core.errors import GalspecError
-from galspec.ui import galaxy, galaxy_files
+from galspec.ui import galaxy, galaxy_files, galaxy_panels
 from galspec.ui.boot import boot
 from galspec.ui.cache import comparison, current_survey, has_galaxy
 from galspec.ui.galaxy_state import read_plot_state, read_view, write_url
@@ -38,6 +38,9 @@ with right:
         st.error(problem)
     galaxy.spectrum_panel(survey, curves, values)
     galaxy.numbers(curves)
+
+if galaxy_panels.panel_choice() == "measured":
+    galaxy_panels.measured_panel(survey, curves, values)
 
 left, right = st.columns([2, 1], gap="medium")
 with left:

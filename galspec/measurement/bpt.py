@@ -20,6 +20,27 @@ _N_SAMPLES_LOG2: Final = 9
 _FAINT: Final = 1e-4
 
 
+def kauffmann_2003(log_n2: ArrayLike) -> Floats:
+    """Return log10([OIII]5007/Hbeta) below which there is star formation only.
+
+    Kauffmann et al. (2003, MNRAS 346, 1055, eq. 1). Minus infinity from log10([NII]6583/Halpha) = 0.05 on, the curve's pole.
+    """
+    return _hyperbola(log_n2, 0.05, 1.3)
+
+
+def kewley_2001(log_n2: ArrayLike) -> Floats:
+    """Return log10([OIII]5007/Hbeta) above which stars cannot be the source.
+
+    Kewley et al. (2001, ApJ 556, 121, eq. 5). Minus infinity from log10([NII]6583/Halpha) = 0.47 on, the curve's pole.
+    """
+    return _hyperbola(log_n2, 0.47, 1.19)
+
+
+def _hyperbola(log_n2: ArrayLike, pole: float, offset: float) -> Floats:
+    n2 = np.asarray(log_n2, np.float64)
+    return np.where(n2 < pole, 0.61 / np.minimum(n2 - pole, -1e-9) + offset, -np.inf)
+
+
 def bpt_class(log_n2: float, log_o3: float, ew_halpha: float) -> str:
     """Return the class in the diagram of Baldwin, Phillips & Terlevich (1981).
 
@@ -59,9 +80,7 @@ def class_ratio(metal: ArrayLike, balmer: ArrayLike) -> Floats:
 def _class_index(log_n2: Floats, log_o3: Floats, ew_halpha: Floats) -> NDArray[np.int64]:
     has_class = (ew_halpha >= WEAK_HALPHA_EW) & np.isfinite(log_n2) & np.isfinite(log_o3)
     n2, o3 = np.where(has_class, log_n2, 0.0), np.where(has_class, log_o3, 0.0)
-    # Each curve has its pole where the diagram's branch of star formation ends.
-    is_young = (n2 < 0.05) & (o3 < 0.61 / np.minimum(n2 - 0.05, -1e-9) + 1.3)
-    is_mixed = (n2 < 0.47) & (o3 < 0.61 / np.minimum(n2 - 0.47, -1e-9) + 1.19)
+    is_young, is_mixed = o3 < kauffmann_2003(n2), o3 < kewley_2001(n2)
     return np.asarray(np.select([~has_class, is_young, is_mixed], [3, 0, 1], 2), np.int64)
 
 

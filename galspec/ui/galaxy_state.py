@@ -18,12 +18,16 @@ PRESET: Final = "galaxy_preset"
 LINES: Final = "galaxy_lines"
 INCLUDE_ALL: Final = "galaxy_include_all"
 LINE_CHOICES: Final = ("major", "all", "none")
+PANEL: Final = "galaxy_panel"
+#: What is computed only when it is asked for: key in the URL -> name on the page.
+PANELS: Final = {"measured": "Measured lines and BPT", "similar": "Nearest galaxies"}
 #: Plain values in the session: they outlive the widgets and a change of galaxy.
 _WINDOW, _PREVIOUS, _KEPT_LINES = "galaxy_window", "galaxy_window_before", "galaxy_lines_kept"
+_KEPT_PANEL: Final = "galaxy_panel_kept"
 _KEPT_ID: Final = "galaxy_id"
 _QUERY: Final = "browse_query"
 _PAGE: Final = "galaxy"
-_URL_NAMES: Final = ("id", "q", "sort", "win", "lines")
+_URL_NAMES: Final = ("id", "q", "sort", "win", "lines", "panel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ def read_view(survey: Survey) -> tuple[GalaxyView, list[str]]:
 
 
 def read_plot_state(is_linked: bool) -> list[str]:
-    """Take window and line choice from the URL if the address asks, else from the session; return what was wrong."""
+    """Take the plot's settings from the URL if the address asks, else from the session; return what was wrong."""
     problems = []
     url = st.query_params
     st.session_state.setdefault(_WINDOW, PRESETS["full"][1])
@@ -99,7 +103,17 @@ def read_plot_state(is_linked: bool) -> list[str]:
             problems.append(f"The URL's lines “{chosen[:20]}” is none of {', '.join(LINE_CHOICES)}; major is used.")
             chosen = "major"
         st.session_state[LINES] = chosen
-    return problems
+    return problems + _read_panel(is_linked)
+
+
+def _read_panel(is_linked: bool) -> list[str]:
+    if not is_linked and PANEL in st.session_state:
+        return []
+    chosen = st.query_params.get("panel") if is_linked else st.session_state.get(_KEPT_PANEL)
+    st.session_state[PANEL] = chosen if chosen in PANELS else None
+    if chosen is None or chosen in PANELS:
+        return []
+    return [f"The URL's panel “{chosen[:20]}” is none of {', '.join(PANELS)}; none is opened."]
 
 
 def write_url(view: GalaxyView) -> None:
@@ -109,6 +123,8 @@ def write_url(view: GalaxyView) -> None:
     wanted = {"id": view.galaxy_id, **view.query.url}
     wanted |= {"win": window} if window != "full" else {}
     wanted |= {"lines": lines} if lines != "major" else {}
+    panel = st.session_state[_KEPT_PANEL] = current_panel()
+    wanted |= {"panel": panel} if panel else {}
     address.write(_PAGE, _URL_NAMES, wanted)
 
 
@@ -120,6 +136,11 @@ def current_window() -> Window:
 def current_lines() -> LineChoice:
     """Return which lines are marked."""
     return cast(LineChoice, st.session_state.get(LINES) or "none")
+
+
+def current_panel() -> str | None:
+    """Return the key of the panel that is open, or None."""
+    return cast(str | None, st.session_state.get(PANEL))
 
 
 def preset_of(window: Window) -> str | None:
