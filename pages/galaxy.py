@@ -8,6 +8,7 @@ from galspec.ui.boot import boot
 from galspec.ui.cache import comparison, current_survey, has_galaxy
 from galspec.ui.galaxy_state import read_plot_state, read_view, write_url
 from galspec.ui.models import is_loaded
+from galspec.ui.verdict_panel import verdict_row
 
 boot()
 
@@ -39,6 +40,7 @@ with right:
     galaxy.spectrum_panel(survey, curves, values)
     galaxy.numbers(curves)
 
+verdict_row(survey.name, view.galaxy_id)
 if galaxy_panels.panel_choice() == "measured":
     galaxy_panels.measured_panel(survey, curves, values)
 

@@ -23,7 +23,8 @@ _FAINT: Final = 1e-4
 def kauffmann_2003(log_n2: ArrayLike) -> Floats:
     """Return log10([OIII]5007/Hbeta) below which there is star formation only.
 
-    Kauffmann et al. (2003, MNRAS 346, 1055, eq. 1). Minus infinity from log10([NII]6583/Halpha) = 0.05 on, the curve's pole.
+    Kauffmann et al. (2003, MNRAS 346, 1055, eq. 1). Minus infinity from its pole on,
+    log10([NII]6583/Halpha) = 0.05.
     """
     return _hyperbola(log_n2, 0.05, 1.3)
 
@@ -31,7 +32,8 @@ def kauffmann_2003(log_n2: ArrayLike) -> Floats:
 def kewley_2001(log_n2: ArrayLike) -> Floats:
     """Return log10([OIII]5007/Hbeta) above which stars cannot be the source.
 
-    Kewley et al. (2001, ApJ 556, 121, eq. 5). Minus infinity from log10([NII]6583/Halpha) = 0.47 on, the curve's pole.
+    Kewley et al. (2001, ApJ 556, 121, eq. 5). Minus infinity from its pole on,
+    log10([NII]6583/Halpha) = 0.47.
     """
     return _hyperbola(log_n2, 0.47, 1.19)
 
