@@ -41,8 +41,11 @@ with right:
     galaxy.numbers(curves)
 
 verdict_row(survey.name, view.galaxy_id)
-if galaxy_panels.panel_choice() == "measured":
+panel = galaxy_panels.panel_choice()
+if panel == "measured":
     galaxy_panels.measured_panel(survey, curves, values)
+elif panel == "similar":
+    galaxy_panels.similar_panel(survey, view.galaxy_id)
 
 left, right = st.columns([2, 1], gap="medium")
 with left:

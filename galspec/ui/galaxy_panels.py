@@ -1,15 +1,21 @@
 """Panels of the Galaxy page that cost time: they are computed only while they are open."""
 
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from galspec.core.errors import GalspecError
+from galspec.store.scores import ScoreTable, read_scores
+from galspec.store.similar import similar_galaxies
 from galspec.store.survey import Survey
 from galspec.ui import address
 from galspec.ui import galaxy_state as state
-from galspec.ui.cache import survey_key
+from galspec.ui.cache import survey_key, thumbnail_uri
 from galspec.ui.comparison import Comparison
+from galspec.ui.gallery import gallery
+from galspec.ui.labels import class_word, number
 from galspec.ui.measured import (
     Measured,
     bpt_figure,
@@ -18,7 +24,14 @@ from galspec.ui.measured import (
     measure_curves,
     widths_table,
 )
+from galspec.ui.model_card import ModelCard, model_dir, read_model_card
 from galspec.ui.models import load_models
+
+_N_SIMILAR: Final = 8
+_SIMILAR: Final = {
+    "latents": ("By the spectrum predicted from the image", "distance in six standardised latents", "galaxy_similar"),
+    "embedding": ("By the network's view of the image", "distance in its reduced last layer", "galaxy_similar_image"),
+}
 
 
 def panel_choice() -> str | None:
@@ -59,7 +72,7 @@ def measured_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
     if not measured.by_curve:
         st.info("There is no curve to measure.")
         return
-    left, right = st.columns([2, 1], gap="medium")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
         st.table(
             widths_table(measured), border="horizontal", hide_index=True, alt="Lines and indices of the three curves"
@@ -83,3 +96,55 @@ def measured_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
             alt=f"BPT diagram, log [N II]/Hα and log [O III]/Hβ. {' '.join(sentences)}",
         )
         st.caption(" ".join(sentence[0].upper() + sentence[1:] for sentence in sentences))
+
+
+def similar_panel(survey: Survey, galaxy_id: str) -> None:
+    """Draw the galaxies nearest in predicted latents and in the network's view of the image; a click opens one."""
+    try:
+        card = read_model_card(model_dir())
+        path = survey.prediction_path(card.name)
+        stamp = path.stat().st_mtime_ns if path.is_file() else 0
+        table = _scores(survey, survey_key(survey), stamp, card)
+    except GalspecError as error:
+        st.info(f"Nearest galaxies need scores of the model in use: {error}", icon=":material/info:")
+        return
+    for name, (title, unit, key) in _SIMILAR.items():
+        st.markdown(f"**{title}** ({unit})")
+        _similar_row(survey, galaxy_id, getattr(table, name), key)
+    st.caption(f"The {_N_SIMILAR} nearest of {len(survey):,}, nearest first; the galaxy itself is left out.")
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _scores(_survey: Survey, key: str, stamp: int, card: ModelCard) -> ScoreTable:  # noqa: ARG001
+    return read_scores(_survey, card.name, model_sha256=card.sha256, vae_sha256=card.vae_sha256)
+
+
+def _similar_row(survey: Survey, galaxy_id: str, vectors: NDArray[np.float32], key: str) -> None:
+    catalog = survey.catalog
+    try:
+        found = similar_galaxies(
+            survey.row(galaxy_id), vectors, catalog["id"], catalog["ra_deg"], catalog["dec_deg"], _N_SIMILAR
+        )
+    except GalspecError as error:
+        st.info(str(error), icon=":material/info:")
+        return
+    cards = []
+    records = catalog.iloc[found.rows].to_dict("records")
+    for row, distance, values in zip(found.rows.tolist(), found.distance.tolist(), records, strict=True):
+        facts = f"z {number(values['redshift'], 4)}"
+        word = class_word("galaxy_class", values.get("galaxy_class", ""))
+        cards.append(
+            {
+                "id": values["id"],
+                "src": thumbnail_uri(survey, survey_key(survey), row),
+                "facts": f"distance {number(distance, 2)}",
+                "class": f"{facts} · {word}" if word else facts,
+                "label": f"Open galaxy {values['id']}, distance {distance:.2f}, {facts}, {word}",
+            }
+        )
+    opened = gallery(cards, key=key, on_open=address.touch)
+    if found.note:
+        st.caption(found.note[0].upper() + found.note[1:])
+    if opened:
+        state.go_to(opened)
+        st.rerun()

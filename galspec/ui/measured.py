@@ -37,7 +37,7 @@ _FLUXES: Final = {
     "flux_nii6583": "[N II] 6583",
 }
 _FLUX_UNIT: Final = "1e-17 erg/s/cm²"
-_BPT_X, _BPT_Y = (-2.0, 0.8), (-1.3, 1.4)
+_BPT_X, _BPT_Y = (-1.6, 0.8), (-1.3, 1.4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ def widths_table(measured: Measured) -> pd.DataFrame:
                 "VAE reconstruction": _text(_value(measured, "reconstruction", column), digits),
                 "Predicted": _text(predicted, digits),
                 "Predicted − observed": _text(difference, digits, signed=True),
-                "in σ": _text(difference / error if error > 0 else float("nan"), 1, signed=True),
+                "in observed σ": _text(difference / error if error > 0 else float("nan"), 1, signed=True),
             }
         )
     words = {key: bpt_word(measured, key) for key in SERIES}
@@ -113,7 +113,7 @@ def widths_table(measured: Measured) -> pd.DataFrame:
             "VAE reconstruction": words["reconstruction"],
             "Predicted": words["predicted"],
             "Predicted − observed": "",
-            "in σ": "",
+            "in observed σ": "",
         }
     )
     return pd.DataFrame(rows)
@@ -165,7 +165,7 @@ def bpt_sentences(measured: Measured) -> list[str]:
     return found
 
 
-def bpt_figure(measured: Measured, height: int = 340) -> go.Figure:
+def bpt_figure(measured: Measured, height: int = 400) -> go.Figure:
     """Draw the diagram of Baldwin, Phillips & Terlevich (1981) with the positions of the curves.
 
     Returns
@@ -196,10 +196,10 @@ def bpt_figure(measured: Measured, height: int = 340) -> go.Figure:
         "margin": {"l": 56, "r": 8, "t": 8, "b": 44},
         "xaxis": {**ticks, "title": {"text": "log<sub>10</sub>([N II] 6583 / Hα)"}, "range": list(_BPT_X)},
         "yaxis": {**ticks, "title": {"text": "log<sub>10</sub>([O III] 5007 / Hβ)"}, "range": list(_BPT_Y)},
-        "legend": {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 12}},
+        "legend": {"orientation": "h", "x": 0, "y": -0.19, "yanchor": "top", "font": {"size": 12}},
         "annotations": [
             {"x": x, "y": y, "text": text, "showarrow": False, "font": {"size": 12}, "opacity": 0.75}
-            for x, y, text in ((-1.45, -0.75, "star-forming"), (-0.06, -1.1, "composite"), (0.3, 1.0, "AGN"))
+            for x, y, text in ((-1.2, -0.75, "star-forming"), (-0.02, -1.0, "composite"), (0.4, 0.75, "AGN"))
         ],
         "dragmode": False,
         "font": {"size": 13},
