@@ -19,6 +19,7 @@ from galspec.ui.header import badges
 from galspec.ui.images import band_images, composite_image, missing_share
 from galspec.ui.labels import number
 from galspec.ui.latent_chart import latent_figure
+from galspec.ui.smoothing import MAX_SMOOTH, SMOOTH_STEP, smoothed, smoothing_words
 from galspec.ui.truths import CLASSES, OBSERVATION, truth_table
 from galspec.ui.windows import PRESETS
 
@@ -112,6 +113,21 @@ def plot_controls() -> None:
             on_click=state.zoom_back,
         )
         st.space("stretch")
+        smooth = state.current_smoothing()
+        with st.popover(f"Smooth: {smooth:g} px" if smooth else "Smooth", key="galaxy_smooth_box"):
+            st.slider(
+                "Gaussian, σ in pixels",
+                0.0,
+                MAX_SMOOTH,
+                step=SMOOTH_STEP,
+                format="%.1f px",
+                key=state.SMOOTH,
+                on_change=address.touch,
+            )
+            st.caption(
+                f"Now {smoothing_words(smooth)}. All curves alike, errors propagated; numbers, measured lines and "
+                "downloads stay those of the pixels as they are."
+            )
         st.segmented_control(
             "Line markers",
             state.LINE_CHOICES,
@@ -133,7 +149,7 @@ def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
     """Draw the spectra; a box drawn in the plot becomes the window."""
     redshift = float(values["redshift"])
     figure = spectrum_figure(
-        comparison,
+        smoothed(comparison, state.current_smoothing()),
         redshift=redshift,
         window=state.current_window(),
         lines=state.current_lines(),
@@ -148,9 +164,11 @@ def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
         config=CHART_CONFIG,
         alt=spectrum_alt(survey, comparison, values),
     )
+    smooth = state.current_smoothing()
+    note = f"All curves smoothed, {smoothing_words(smooth)}. " if smooth else ""
     st.caption(
-        "The prediction has no error bar and no flux scale: it is a shape, divided by its median. A pixel is 269 km/s: "
-        "line widths mean nothing. Residual: (predicted − observed) / σ, guides at ±1 dashed, ±3 dotted. "
+        f"{note}The prediction has no error bar and no flux scale: it is a shape, divided by its median. A pixel is "
+        "269 km/s: line widths mean nothing. Residual: (predicted − observed) / σ, guides at ±1 dashed, ±3 dotted. "
         "Drag over a range to zoom, Esc goes back."
     )
 

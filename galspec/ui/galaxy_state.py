@@ -11,6 +11,7 @@ from galspec.store.survey import Survey
 from galspec.ui import address
 from galspec.ui.line_marks import LineChoice
 from galspec.ui.query import Query, parse_query
+from galspec.ui.smoothing import smoothing_of
 from galspec.ui.windows import PRESETS, Window, fit_window, window_of, window_text
 
 CHART: Final = "galaxy_spectrum"
@@ -18,16 +19,17 @@ PRESET: Final = "galaxy_preset"
 LINES: Final = "galaxy_lines"
 INCLUDE_ALL: Final = "galaxy_include_all"
 LINE_CHOICES: Final = ("major", "all", "none")
+SMOOTH: Final = "galaxy_smooth"
 PANEL: Final = "galaxy_panel"
 #: What is computed only when it is asked for: key in the URL -> name on the page.
 PANELS: Final = {"measured": "Measured lines and BPT", "similar": "Nearest galaxies"}
 #: Plain values in the session: they outlive the widgets and a change of galaxy.
 _WINDOW, _PREVIOUS, _KEPT_LINES = "galaxy_window", "galaxy_window_before", "galaxy_lines_kept"
-_KEPT_PANEL: Final = "galaxy_panel_kept"
+_KEPT_PANEL, _KEPT_SMOOTH = "galaxy_panel_kept", "galaxy_smooth_kept"
 _KEPT_ID: Final = "galaxy_id"
 _QUERY: Final = "browse_query"
 _PAGE: Final = "galaxy"
-_URL_NAMES: Final = ("id", "q", "sort", "win", "lines", "panel")
+_URL_NAMES: Final = ("id", "q", "sort", "win", "lines", "panel", "smooth")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,19 @@ def read_plot_state(is_linked: bool) -> list[str]:
             problems.append(f"The URL's lines “{chosen[:20]}” is none of {', '.join(LINE_CHOICES)}; major is used.")
             chosen = "major"
         st.session_state[LINES] = chosen
-    return problems + _read_panel(is_linked)
+    return [*problems, *_read_smoothing(is_linked), *_read_panel(is_linked)]
+
+
+def _read_smoothing(is_linked: bool) -> list[str]:
+    if not is_linked and SMOOTH in st.session_state:
+        return []
+    text = st.query_params.get("smooth", "0") if is_linked else st.session_state.get(_KEPT_SMOOTH, "0")
+    try:
+        st.session_state[SMOOTH] = smoothing_of(text)
+    except ValueError as error:
+        st.session_state[SMOOTH] = 0.0
+        return [f"The URL's smooth is ignored: {error}."]
+    return []
 
 
 def _read_panel(is_linked: bool) -> list[str]:
@@ -117,7 +131,7 @@ def _read_panel(is_linked: bool) -> list[str]:
 
 
 def write_url(view: GalaxyView) -> None:
-    """Let the address reproduce the page: galaxy, list, window, lines."""
+    """Let the address reproduce the page: galaxy, list, window, lines, smoothing, open panel."""
     window, lines = window_text(current_window()), current_lines()
     st.session_state[_KEPT_LINES], st.session_state[_KEPT_ID] = lines, view.galaxy_id
     wanted = {"id": view.galaxy_id, **view.query.url}
@@ -125,6 +139,8 @@ def write_url(view: GalaxyView) -> None:
     wanted |= {"lines": lines} if lines != "major" else {}
     panel = st.session_state[_KEPT_PANEL] = current_panel()
     wanted |= {"panel": panel} if panel else {}
+    smooth = st.session_state[_KEPT_SMOOTH] = f"{current_smoothing():g}"
+    wanted |= {"smooth": smooth} if smooth != "0" else {}
     address.write(_PAGE, _URL_NAMES, wanted)
 
 
@@ -136,6 +152,11 @@ def current_window() -> Window:
 def current_lines() -> LineChoice:
     """Return which lines are marked."""
     return cast(LineChoice, st.session_state.get(LINES) or "none")
+
+
+def current_smoothing() -> float:
+    """Return the standard deviation of the smoothing, pixels; 0 = none."""
+    return float(st.session_state.get(SMOOTH, 0.0))
 
 
 def current_panel() -> str | None:

@@ -1,5 +1,6 @@
 """Galaxy: curves, numbers, window, list, and what is shown when something is missing."""
 
+import base64
 import json
 import shutil
 
@@ -164,3 +165,28 @@ def test_a_spectrum_without_data_still_shows_the_prediction(open_page, monkeypat
     assert len(at.error) == 1
     assert _figure(at)["data"][0]["showlegend"] is False
     assert _figure(at)["data"][1]["showlegend"] is True
+
+
+def _residual(at) -> np.ndarray:
+    values = next(trace for trace in _figure(at)["data"] if trace["name"].startswith("(predicted"))["y"]
+    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+
+
+def test_smoothing_changes_the_curves_not_the_numbers_and_stays(open_page):
+    at = open_page("galaxy", id="sim1-00000031")
+    numbers, before = [metric.value for metric in at.metric], _residual(at)
+    at.slider(key="galaxy_smooth").set_value(2.0).run()
+    assert not np.allclose(_residual(at), before, equal_nan=True)
+    assert [metric.value for metric in at.metric] == numbers
+    assert _param(at, "smooth") == "2"
+    assert any("538 km/s" in caption.value for caption in at.caption)
+    at.button(key="galaxy_next").click().run()
+    assert at.slider(key="galaxy_smooth").value == 2.0
+
+
+def test_a_deep_link_sets_the_smoothing_and_a_bad_one_is_reported(open_page):
+    at = open_page("galaxy", id="sim1-00000031", smooth="3.5")
+    assert at.slider(key="galaxy_smooth").value == 3.5
+    at = open_page("galaxy", id="sim1-00000031", smooth="wide")
+    assert any("wide" in warning.value for warning in at.warning)
+    assert at.slider(key="galaxy_smooth").value == 0.0
