@@ -93,7 +93,7 @@ def _pictures(_image: NDArray[np.float32], key: str, galaxy_id: str) -> tuple[by
 
 
 def plot_controls() -> None:
-    """Draw the choice of window and of line markers."""
+    """Draw the choice of window, of smoothing and flux axis, and of line markers."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.segmented_control(
             "Wavelength window",
@@ -114,20 +114,8 @@ def plot_controls() -> None:
         )
         st.space("stretch")
         smooth = state.current_smoothing()
-        with st.popover(f"Smooth: {smooth:g} px" if smooth else "Smooth", key="galaxy_smooth_box"):
-            st.slider(
-                "Gaussian, σ in pixels",
-                0.0,
-                MAX_SMOOTH,
-                step=SMOOTH_STEP,
-                format="%.1f px",
-                key=state.SMOOTH,
-                on_change=address.touch,
-            )
-            st.caption(
-                f"Now {smoothing_words(smooth)}. All curves alike, errors propagated; numbers, measured lines and "
-                "downloads stay those of the pixels as they are."
-            )
+        with st.popover(f"Smooth: {smooth:g} px" if smooth else "Display", key="galaxy_display"):
+            _display_controls(smooth)
         st.segmented_control(
             "Line markers",
             state.LINE_CHOICES,
@@ -137,12 +125,28 @@ def plot_controls() -> None:
             label_visibility="collapsed",
             width="content",
         )
-        st.toggle(
-            "All pixels",
-            key=state.INCLUDE_ALL,
-            on_change=address.touch,
-            help="Scale the flux axis to every observed pixel in the window.",
-        )
+
+
+def _display_controls(smooth: float) -> None:
+    st.slider(
+        "Smoothing: Gaussian, σ in pixels",
+        0.0,
+        MAX_SMOOTH,
+        step=SMOOTH_STEP,
+        format="%.1f px",
+        key=state.SMOOTH,
+        on_change=address.touch,
+    )
+    st.caption(
+        f"Now {smoothing_words(smooth)}. All curves alike, errors propagated; numbers, measured lines and downloads "
+        "stay those of the pixels as they are."
+    )
+    st.toggle(
+        "All pixels",
+        key=state.INCLUDE_ALL,
+        on_change=address.touch,
+        help="Scale the flux axis to every observed pixel in the window.",
+    )
 
 
 def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any]) -> None:

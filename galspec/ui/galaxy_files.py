@@ -28,7 +28,10 @@ def downloads(survey: Survey, comparison: Comparison, values: dict[str, Any]) ->
         source=survey.source,
         link=_link(galaxy_id),
     )
-    st.markdown("**Take it away**")
+    st.markdown(
+        "**The three curves as a file**",
+        help="Without smoothing, with observed errors and wavelengths; units, model and survey are in the file.",
+    )
     with st.container(horizontal=True, gap="small"):
         for name, (suffix, mime) in FORMATS.items():
             st.download_button(
@@ -38,8 +41,6 @@ def downloads(survey: Survey, comparison: Comparison, values: dict[str, Any]) ->
                 mime=mime,
                 key=f"galaxy_download_{name}",
                 icon=":material/download:",
-                help=f"The three curves as shown without smoothing, observed errors and wavelengths, as {name}; "
-                "units, model and survey are in the file.",
                 on_click="ignore",
             )
         with st.popover("Use in Python", key="galaxy_python", icon=":material/code:"):

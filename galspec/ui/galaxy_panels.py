@@ -29,8 +29,12 @@ from galspec.ui.models import load_models
 
 _N_SIMILAR: Final = 8
 _SIMILAR: Final = {
-    "latents": ("By the spectrum predicted from the image", "distance in six standardised latents", "galaxy_similar"),
-    "embedding": ("By the network's view of the image", "distance in its reduced last layer", "galaxy_similar_image"),
+    "latents": ("By the spectrum predicted from the image", "d: distance in standardised latents", "galaxy_similar"),
+    "embedding": (
+        "By the network's view of the image",
+        "d: distance in its reduced last layer",
+        "galaxy_similar_image",
+    ),
 }
 
 
@@ -137,8 +141,8 @@ def _similar_row(survey: Survey, galaxy_id: str, vectors: NDArray[np.float32], k
             {
                 "id": values["id"],
                 "src": thumbnail_uri(survey, survey_key(survey), row),
-                "facts": f"distance {number(distance, 2)}",
-                "class": f"{facts} · {word}" if word else facts,
+                "facts": f"d {number(distance, 2)} · {facts}",
+                "class": word,
                 "label": f"Open galaxy {values['id']}, distance {distance:.2f}, {facts}, {word}",
             }
         )
