@@ -303,6 +303,7 @@ _HELP: Final = """
 | Home | H | this help |
 | Galaxy | ← → | previous, next galaxy of the list |
 | Galaxy | Esc | wavelength window before this one; or drag over a range to zoom |
+| Galaxy | 0-5 | score of the verdict, saved at once |
 | Galaxy | B | back to Browse, as it was left |
 
 Keys do nothing while you type into a box.
@@ -312,6 +313,7 @@ Keys do nothing while you type into a box.
 | `/` | `seed`: which held-out galaxy is drawn |
 | `/browse` | `q`: filters such as `class=SF & z<0.1`; `sort`: `r`, `-z`, `random(7)` ...; `page` |
 | `/galaxy` | `id`; `q` and `sort`: the list it stands in; `win`: wavelength window; `lines`: `major`, `all`, `none` |
+| | `smooth`: 0 to 10 pixels; `panel`: `measured`, `similar` |
 
 An address reproduces the page. A part that is not understood is reported, not dropped in silence.
 """

@@ -177,12 +177,12 @@ def held_out_scores(info: dict[str, Any]) -> list[str]:
 
 
 def device_text() -> str:
-    """Return what predictions will be computed on, as far as it is known before torch is loaded."""
+    """Return what the app predicts on, and whether training and the command line could use a GPU; without torch."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = f"{n_cores} CPU core{'s' if n_cores != 1 else ''}"
+    text = f"CPU, {n_cores} core{'s' if n_cores != 1 else ''}"
     if shutil.which("nvidia-smi"):
-        return f"{cores} and an NVIDIA driver; whether the GPU is used is checked when the model is loaded."
-    return f"CPU, {n_cores} core{'s' if n_cores != 1 else ''}; no NVIDIA driver was found."
+        return f"{text}: the app predicts here. An NVIDIA driver is installed: training and `predict` can use it."
+    return f"{text}; no NVIDIA driver was found."
 
 
 def example_numbers(comparison: Comparison) -> str:
