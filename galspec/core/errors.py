@@ -51,3 +51,7 @@ class QueryError(GalspecError):
 
 class VerdictError(GalspecError):
     """A verdict that is not allowed, or a file of verdicts that cannot be read or written."""
+
+
+class IdListError(GalspecError):
+    """A list of galaxies that is empty, too long, or cannot be read or written; or a target list that is none."""

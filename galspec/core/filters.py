@@ -7,6 +7,7 @@
     one        = "not" one | "(" filter ")" | comparison | cone
     comparison = field operator value | number operator field [ operator number ]
     operator   = "<" | "<=" | ">" | ">=" | "=" | "!="
+    list       = a comparison with "=" or "!=" of the name of a stored list of ids
     cone       = "cone(" position "," radius [ "arcsec" | "arcmin" | "deg" ] ")"
 
 A galaxy without the value passes neither a comparison nor its opposite.
@@ -17,7 +18,7 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -63,17 +64,20 @@ class FilterField:
     names : tuple of str
         How it may be written, in lower case; the first one is used when a filter is written back.
     kind : str
-        "class" (words) or "number".
+        "class" (words), "number", or "list" (names of lists of ids).
     columns : tuple of str
         Where it stands in the table: the first of these that the table has.
     minus : str
         Column that is subtracted, for colours; "" for none.
+    lookup : callable, optional
+        For a list: returns its ids, or None if there is no list of this name.
     """
 
     names: tuple[str, ...]
-    kind: Literal["class", "number"]
+    kind: Literal["class", "number", "list"]
     columns: tuple[str, ...]
     minus: str = ""
+    lookup: Callable[[str], frozenset[str] | None] | None = None
 
     @property
     def name(self) -> str:
@@ -139,6 +143,34 @@ class Membership:
     def missing(self, table: Any) -> set[str]:
         """Return the names of the fields that a table lacks."""
         return set() if self.field.column_in(table) else {self.field.name}
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """Everything on a stored list of ids."""
+
+    field: FilterField
+    list_name: str
+
+    @property
+    def text(self) -> str:
+        """The term as text."""
+        return f"{self.field.name}={self.list_name}"
+
+    @property
+    def ids(self) -> frozenset[str] | None:
+        """The ids, or None if there is no such list."""
+        return self.field.lookup(self.list_name) if self.field.lookup else None
+
+    def evaluate(self, table: Any) -> tuple[Mask, Mask]:
+        """Return where it is true and where it is false."""
+        is_in = table[self.field.column_in(table)].isin(self.ids or frozenset()).to_numpy(dtype=bool)
+        return is_in, ~is_in
+
+    def missing(self, table: Any) -> set[str]:
+        """Return what is lacking: the list, or the column of ids."""
+        has_all = self.field.column_in(table) and self.ids is not None
+        return set() if has_all else {f"the list {self.list_name}"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +240,14 @@ class Negation:
         return self.part.missing(table)
 
 
-Node = Comparison | Membership | Cone | Combination | Negation
+Node = Comparison | Membership | Listed | Cone | Combination | Negation
+
+
+def parts_of(node: Node) -> Iterator[Node]:
+    """Yield a term and everything in it."""
+    yield node
+    for part in node.parts if isinstance(node, Combination) else (node.part,) if isinstance(node, Negation) else ():
+        yield from parts_of(part)
 
 
 def split_terms(text: str) -> list[tuple[int, str]]:
@@ -349,7 +388,7 @@ class _Parser:
 
     def _field_first(self) -> Node:
         field = self._field()
-        if field.kind == "class":
+        if field.kind != "number":
             return self._membership(field)
         sign = self._operator()
         first = Comparison(field, sign, self._number())
@@ -361,7 +400,7 @@ class _Parser:
         low, sign = self._number(), self._operator()
         place = self.place
         field = self._field()
-        if field.kind == "class":
+        if field.kind != "number":
             raise self._error("a field with numbers", place)
         first = Comparison(field, _MIRRORED[sign], low)
         if not _OPERATOR.match(self.text, self.place):
@@ -379,6 +418,10 @@ class _Parser:
         if not values:
             raise self._error(f"a value of “{field.name}”, or several with commas between them")
         self.place += len(words)
+        if field.kind == "list":
+            lists = tuple(Listed(field, value) for value in values)
+            node: Node = lists[0] if len(lists) == 1 else Combination("|", lists)
+            return Negation(node) if sign == "!=" else node
         return Membership(field, values, sign == "!=")
 
     def _cone(self) -> Node:
