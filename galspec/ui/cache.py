@@ -19,8 +19,8 @@ from galspec.ui.models import load_models
 if TYPE_CHECKING:
     from galspec.ui.comparison import Comparison
 
-# One reader at a time: two sessions may open the same Parquet file for the first time.
-_READING = threading.Lock()
+#: One reader at a time: two sessions may open the same Parquet file for the first time.
+READING = threading.Lock()
 
 
 def current_survey() -> Survey:
@@ -60,7 +60,7 @@ def survey_key(survey: Survey) -> str:
 @st.cache_data(show_spinner=False, max_entries=20_000)
 def thumbnail_uri(_survey: Survey, key: str, row: int) -> str:  # noqa: ARG001
     """Return a thumbnail as a data URI; stored ones are read, others rendered. Empty if there is no image."""
-    with _READING:
+    with READING:
         try:
             webp = _survey.thumbnail(row)
             if webp is None:
@@ -81,7 +81,7 @@ def cutout(_survey: Survey, key: str, galaxy_id: str) -> NDArray[np.float32]:  #
     SurveyError
         If the survey has neither images nor what it takes to render them.
     """
-    with _READING:
+    with READING:
         return _survey.cutout(galaxy_id)
 
 

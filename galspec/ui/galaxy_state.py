@@ -11,6 +11,7 @@ from galspec.store.survey import Survey
 from galspec.ui import address
 from galspec.ui.line_marks import LineChoice
 from galspec.ui.query import Query, parse_query
+from galspec.ui.scored_catalog import scored_catalog
 from galspec.ui.smoothing import smoothing_of
 from galspec.ui.windows import PRESETS, Window, fit_window, window_of, window_text
 
@@ -80,7 +81,9 @@ def read_view(survey: Survey) -> tuple[GalaxyView, list[str]]:
         # Browse and Galaxy share one list.
         st.session_state[_QUERY], problems = parse_query(url.get("q", ""), url.get("sort", ""))
     query = st.session_state.get(_QUERY, Query())
-    ids = tuple(survey.catalog["id"].to_numpy()[query.rows(survey.catalog)].tolist())
+    catalog = scored_catalog(survey).frame
+    problems += query.ignored(catalog) if is_linked else []
+    ids = tuple(catalog["id"].to_numpy()[query.rows(catalog)].tolist())
     wanted = (url.get("id") if is_linked else None) or st.session_state.get(_KEPT_ID)
     wanted = wanted or (ids[0] if ids else str(survey.catalog["id"].iloc[0]))
     position = ids.index(wanted) if wanted in ids else None

@@ -13,6 +13,7 @@ CLASS_WORDS: Final = {
         "agn": "AGN",
         "none": "no lines to classify",
     },
+    "verdict": {"given": "given", "none": "none yet"},
 }
 
 

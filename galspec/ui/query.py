@@ -14,63 +14,81 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galspec.core.bands import BANDS
+from galspec.core.coordinates import separation_arcsec
 from galspec.core.errors import QueryError
 from galspec.core.filters import (
     MAX_TEXT,
     Combination,
     Comparison,
+    Cone,
     FilterField,
+    Listed,
     Membership,
     Node,
     parse_filter,
+    parts_of,
     split_terms,
 )
+from galspec.store.id_lists import ids_of_list
 
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A column that can be filtered.
+    """What the filter panel shows of a field of the grammar.
 
     Parameters
     ----------
     name : str
         Its name in a query.
-    column : str
-        Its name in the catalogue.
     label : str
         Its name on the page.
     kind : str
         "class" or "range".
     step : float
         Step of a range's slider; its ends are rounded outward to it.
+    is_common : bool
+        Shown at once, not under "More filters".
+    is_skewed : bool
+        The slider spans the 0.5-99.5 percentiles; its ends let everything beyond pass.
     """
 
     name: str
-    column: str
     label: str
     kind: Literal["class", "range"]
     step: float = 0.0
+    is_common: bool = True
+    is_skewed: bool = False
+
+    @property
+    def filter_field(self) -> FilterField:
+        """The same in the grammar."""
+        return FIELD_BY_NAME[self.name]
+
+    def column_in(self, catalog: pd.DataFrame) -> str | None:
+        """Return the column that holds it, or None."""
+        return self.filter_field.column_in(catalog)
 
 
-FIELDS: Final = (
-    Field("class", "galaxy_class", "Galaxy class", "class"),
-    Field("agn", "agn_class", "AGN class", "class"),
-    Field("bpt", "bpt_class", "BPT class", "class"),
-    Field("z", "redshift", "Redshift z", "range", 0.01),
-    Field("r", "mag_r", "r magnitude (AB, total)", "range", 0.1),
-    Field("split", "split", "Split", "class"),
-)
-_FIELD_OF: Final = {field.name: field for field in FIELDS}
+def _class(name: str, column: str) -> FilterField:
+    return FilterField((name,), "class", (column,))
 
 
 def _number(name: str, *columns: str, also: tuple[str, ...] = ()) -> FilterField:
     return FilterField((name, *also), "number", columns)
 
 
-#: Everything that a filter text can name: `FIELDS`, and numbers without a place in the filter panel. Columns that come
-#: with the scores of a model (`galspec.store.scores`) count where they were joined to the catalogue.
+#: Everything that a filter text can name. Columns that come with the scores of a model (`galspec.store.scores`) or
+#: with verdicts count where they were joined to the catalogue (`galspec.ui.scored_catalog`).
 FILTER_FIELDS: Final = (
-    *(FilterField((field.name,), "class" if field.kind == "class" else "number", (field.column,)) for field in FIELDS),
+    _class("class", "galaxy_class"),
+    _class("agn", "agn_class"),
+    _class("bpt", "bpt_class"),
+    _class("split", "split"),
+    _class("verdict", "verdict"),
+    _class("id", "id"),
+    FilterField(("list",), "list", ("id",), lookup=ids_of_list),
+    _number("z", "redshift"),
+    _number("r", "mag_r"),
     *(
         FilterField((f"{blue}-{red}",), "number", (f"mag_{blue}",), minus=f"mag_{red}")
         for index, blue in enumerate(BANDS)
@@ -94,7 +112,26 @@ FILTER_FIELDS: Final = (
     _number("chi2", "chi2_predicted"),
     _number("novelty", "novelty"),
     _number("p_novel", "p_novel"),
+    _number("score", "verdict_score"),
 )
+FIELD_BY_NAME: Final = {field.name: field for field in FILTER_FIELDS}
+
+FIELDS: Final = (
+    Field("class", "Galaxy class", "class"),
+    Field("agn", "AGN class", "class", is_common=False),
+    Field("bpt", "BPT class", "class"),
+    Field("split", "Split", "class"),
+    Field("verdict", "My verdict", "class"),
+    Field("z", "Redshift z", "range", 0.01),
+    Field("r", "r magnitude (AB, total)", "range", 0.1),
+    Field("g-r", "g − r (mag, total)", "range", 0.05, is_skewed=True),
+    Field("err", "Error of predicted latents (σ)", "range", 0.1, is_skewed=True),
+    Field("novelty", "Novelty (1 = rarest 1 %)", "range", 0.1, is_skewed=True),
+    Field("ew", "EW(Hα), rest frame (Å)", "range", 1.0, is_common=False, is_skewed=True),
+    Field("dn4000", "Dn4000", "range", 0.05, is_common=False, is_skewed=True),
+    Field("snr", "S/N of the spectrum, median per pixel", "range", 1.0, is_common=False, is_skewed=True),
+)
+_PANEL: Final = {field.name: field for field in FIELDS}
 
 #: sort key in the URL -> (column, ascending, label)
 SORTS: Final = {
@@ -106,18 +143,55 @@ SORTS: Final = {
     "-snr": ("snr_median", False, "S/N of the spectrum, best first"),
     "-ew": ("ew_ha_true", False, "EW(Hα), strongest first"),
     "-mass": ("log_mass", False, "stellar mass, largest first"),
-    "-err": ("latent_rmse", False, "error of the predicted latents, largest first"),
-    "err": ("latent_rmse", True, "error of the predicted latents, smallest first"),
-    "-ratio": ("rmse_ratio", False, "error of the spectrum over the VAE's, largest first"),
+    "-err": ("latent_rmse", False, "prediction error, largest first"),
+    "err": ("latent_rmse", True, "prediction error, smallest first"),
+    "-ratio": ("rmse_ratio", False, "spectrum error ÷ VAE's, largest first"),
     "-novelty": ("novelty", False, "most unusual spectrum first"),
+    "new": ("has_verdict", True, "without verdict first"),
+    "-score": ("verdict_score", False, "my score, highest first"),
+    "sep": ("", True, "distance from the position"),
+}
+#: What "similar" can mean: name in the URL -> (columns of the vectors, words).
+LIKENESS: Final = {
+    "latents": (re.compile(r"latent_\d+"), "predicted spectrum"),
+    "image": (re.compile(r"embedding_\d+"), "image as the network sees it"),
 }
 
 _RANDOM: Final = re.compile(r"random\((\d{1,9})\)", re.ASCII)
+_LIKE: Final = re.compile(rf"like\(([^&|]{{1,200}}),({'|'.join(LIKENESS)})\)")
 
 
 def random_sort(seed: int) -> str:
     """Return the sort key of a random order that a seed repeats."""
     return f"random({seed})"
+
+
+def seed_of(sort: str) -> int | None:
+    """Return the seed of a random order, or None if it is another one."""
+    drawn = _RANDOM.fullmatch(sort)
+    return int(drawn[1]) if drawn else None
+
+
+def like_sort(galaxy_id: str, by: str) -> str:
+    """Return the sort key of the order by likeness to a galaxy; by: a key of `LIKENESS`."""
+    return f"like({galaxy_id},{by})"
+
+
+def like_of(sort: str) -> tuple[str, str] | None:
+    """Return the galaxy and the kind of likeness of a sort key, or None.
+
+    Examples
+    --------
+    >>> like_of("like(sim1-12,image)")
+    ('sim1-12', 'image')
+    """
+    match = _LIKE.fullmatch(sort)
+    return (match[1], match[2]) if match else None
+
+
+def is_sort(sort: str) -> bool:
+    """Return True if a text is a sort key."""
+    return sort in SORTS or seed_of(sort) is not None or like_of(sort) is not None
 
 
 def sort_label(sort: str) -> str:
@@ -128,8 +202,10 @@ def sort_label(sort: str) -> str:
     >>> sort_label("random(7)")
     'random, seed 7'
     """
-    drawn = _RANDOM.fullmatch(sort)
-    return f"random, seed {int(drawn[1])}" if drawn else SORTS[sort][2]
+    seed, like = seed_of(sort), like_of(sort)
+    if seed is not None:
+        return f"random, seed {seed}"
+    return f"most like {like[0]}: {LIKENESS[like[1]][1]}" if like else SORTS[sort][2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +219,7 @@ class Query:
     ranges : dict of str to (float, float)
         Inclusive limits by field name; infinite where open.
     sort : str
-        A key of `SORTS`, or "random(seed)".
+        A key of `SORTS`, "random(seed)" or "like(id,latents)".
     extra : tuple of Node
         Further terms: what the filter panel does not show.
     """
@@ -168,6 +244,16 @@ class Query:
         """The query parameters that reproduce it; defaults are left out."""
         return {name: value for name, value in (("q", self.text), ("sort", self.sort)) if value}
 
+    @property
+    def cone(self) -> Cone | None:
+        """The first cone that every galaxy must lie in, or None."""
+        return next((node for node in self.extra if isinstance(node, Cone)), None)
+
+    @property
+    def lists(self) -> list[Listed]:
+        """The stored lists that it names."""
+        return [part for node in self.extra for part in parts_of(node) if isinstance(part, Listed)]
+
     def rows(self, catalog: pd.DataFrame) -> NDArray[np.int64]:
         """Return the rows that pass, in order.
 
@@ -175,43 +261,92 @@ class Query:
         """
         keep = np.ones(len(catalog), dtype=bool)
         for name, values in self.classes.items():
-            column = _FIELD_OF[name].column
-            if column in catalog:
+            column = FIELD_BY_NAME[name].column_in(catalog)
+            if column:
                 keep &= catalog[column].isin(values).to_numpy()
         for name, (low, high) in self.ranges.items():
-            column = _FIELD_OF[name].column
-            if column in catalog:
-                keep &= catalog[column].between(low, high).to_numpy()
+            field = FIELD_BY_NAME[name]
+            if field.column_in(catalog):
+                numbers = field.numbers(catalog)
+                keep &= (numbers >= low) & (numbers <= high)
         for node in self.extra:
             if not node.missing(catalog):
                 keep &= node.evaluate(catalog)[0]
         rows = np.flatnonzero(keep)
-        drawn = _RANDOM.fullmatch(self.sort)
-        if drawn:
+        keys = self._keys(catalog)
+        # NaN sorts last, and equal values keep the survey's order.
+        return rows if keys is None else rows[np.argsort(keys[rows], kind="stable")]
+
+    def can_sort(self, catalog: pd.DataFrame) -> bool:
+        """Return True if the catalogue has what galaxies are to be sorted by."""
+        if self.sort == "sep":
+            return self.cone is not None
+        column = SORTS[self.sort][0] if self.sort in SORTS else ""
+        return not column or column in catalog
+
+    def _keys(self, catalog: pd.DataFrame) -> NDArray[np.float64] | None:
+        """Return what galaxies are sorted by, smallest first; None for the survey's order."""
+        seed, like = seed_of(self.sort), like_of(self.sort)
+        if seed is not None:
             # Drawn for all rows, so that a filter leaves the order of the others as it is.
-            return rows[np.argsort(np.random.default_rng(int(drawn[1])).random(len(catalog))[rows], kind="stable")]
-        sort_column, is_ascending, _ = SORTS[self.sort]
-        if sort_column not in catalog:
-            return rows
-        keys = catalog[sort_column].to_numpy(dtype=np.float64)[rows]
-        # NaN sorts last either way, and equal values keep the survey's order.
-        return rows[np.argsort(keys if is_ascending else -keys, kind="stable")]
+            return np.random.default_rng(seed).random(len(catalog))
+        if like:
+            return likeness_distance(catalog, *like)
+        if self.sort == "sep":
+            return self.separation_arcsec(catalog)
+        column, is_ascending, _ = SORTS[self.sort]
+        if column not in catalog:
+            return None
+        keys = catalog[column].to_numpy(dtype=np.float64)
+        return keys if is_ascending else -keys
+
+    def separation_arcsec(self, catalog: pd.DataFrame) -> NDArray[np.float64] | None:
+        """Return the distance of every galaxy from the middle of the cone, arcsec; None without one."""
+        cone = self.cone
+        if cone is None or cone.missing(catalog):
+            return None
+        return separation_arcsec(
+            cone.position.ra_deg, cone.position.dec_deg, catalog["ra_deg"].to_numpy(), catalog["dec_deg"].to_numpy()
+        )
 
     def ignored(self, catalog: pd.DataFrame) -> list[str]:
         """Say which terms, and which order, a catalogue cannot follow: one sentence each."""
         terms = {f"{name}={','.join(values)}": {name} for name, values in self.classes.items()}
         terms |= {Query(ranges={name: limits}).text: {name} for name, limits in self.ranges.items()}
-        lacking = {text: names for text, names in terms.items() if _FIELD_OF[min(names)].column not in catalog}
+        lacking = {text: names for text, names in terms.items() if not FIELD_BY_NAME[min(names)].column_in(catalog)}
         lacking |= {node.text: names for node in self.extra if (names := node.missing(catalog))}
         problems = [
-            f"The filter term “{text}” is ignored: the survey, or the scores of the model in use, lack "
+            f"The filter term “{text}” is ignored: the survey, the scores of the model in use, or this machine lack "
             f"{', '.join(sorted(names))}."
             for text, names in lacking.items()
         ]
-        column = "" if _RANDOM.fullmatch(self.sort) else SORTS[self.sort][0]
-        if column and column not in catalog:
-            problems.append(f"The order “{sort_label(self.sort)}” is ignored: there is no {column} here.")
-        return problems
+        return problems + self._ignored_order(catalog)
+
+    def _ignored_order(self, catalog: pd.DataFrame) -> list[str]:
+        like = like_of(self.sort)
+        if self.sort and self._keys(catalog) is None:
+            reason = "there is no position to measure from" if self.sort == "sep" else "the columns are not there"
+            if like:
+                reason = f"galaxy {like[0]} is not in this survey, or has no scores of the model in use"
+            return [f"The order “{sort_label(self.sort)}” is ignored: {reason}."]
+        return []
+
+
+def likeness_distance(catalog: pd.DataFrame, galaxy_id: str, by: str) -> NDArray[np.float64] | None:
+    """Return the distance of every galaxy from one, in standardised latents or in the network's reduced last layer.
+
+    Returns
+    -------
+    ndarray, shape (N,), or None
+        NaN for galaxies without a vector; None if the galaxy is unknown or has none itself.
+    """
+    names = [name for name in catalog.columns if LIKENESS[by][0].fullmatch(name)]
+    found = np.flatnonzero((catalog["id"] == galaxy_id).to_numpy(dtype=bool))
+    if not names or not len(found):
+        return None
+    vectors = catalog[names].to_numpy(dtype=np.float32)
+    distance = np.sqrt(np.square(vectors - vectors[found[0]]).sum(axis=1))
+    return distance.astype(np.float64) if np.isfinite(distance[found[0]]) else None
 
 
 def parse_query(text: str, sort: str = "") -> tuple[Query, list[str]]:
@@ -221,10 +356,11 @@ def parse_query(text: str, sort: str = "") -> tuple[Query, list[str]]:
     ----------
     text : str
         Terms joined by ``&``: ``class=SF,GV``, ``z>=0.02``, ``0.1<g-r<0.8``, ``not (err>1 | novelty>2)``,
-        ``cone(187.706,+12.391,1 arcmin)``; the grammar is that of `galspec.core.filters`. Nothing is evaluated.
+        ``cone(187.706,+12.391,1 arcmin)``, ``list=3f2a9c1b07de``;
+        the grammar is that of `galspec.core.filters`. Nothing is evaluated.
         Terms that narrow the same class or range twice must both hold.
     sort : str
-        A key of `SORTS`, or "random(seed)".
+        A key of `SORTS`, "random(seed)" or "like(id,latents)".
 
     Returns
     -------
@@ -247,7 +383,7 @@ def parse_query(text: str, sort: str = "") -> tuple[Query, list[str]]:
             nodes.append(parse_filter(term, FILTER_FIELDS, start))
         except QueryError as error:
             problems.append(f"The filter term “{term.strip()[:60]}” is ignored: {error}.")
-    if sort not in SORTS and not _RANDOM.fullmatch(sort):
+    if not is_sort(sort):
         problems.append(f"The order “{sort[:60]}” is unknown; the survey's order is used.")
         sort = ""
     return _sorted_out(nodes, sort), problems
@@ -265,7 +401,7 @@ def _sorted_out(nodes: list[Node], sort: str) -> Query:
 
 def _show_in_panel(node: Node, query: Query) -> bool:
     """Add a term to the classes and ranges of a query if it is of that kind."""
-    if not isinstance(node, Membership | Comparison) or node.field.name not in _FIELD_OF:
+    if not isinstance(node, Membership | Comparison) or node.field.name not in _PANEL:
         return False
     name = node.field.name
     if isinstance(node, Membership):

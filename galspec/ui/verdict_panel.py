@@ -28,7 +28,7 @@ def verdict_row(survey_name: str, galaxy_id: str) -> None:
     """Draw score, flags, note and initials; every change is saved at once, over the verdict that is on disk."""
     failed = st.session_state.get(_FAILED)
     try:
-        log = _log(survey_name)
+        log = verdict_log(survey_name)
         shown = log.latest.get(galaxy_id) or Verdict(galaxy_id)
     except VerdictError as error:
         st.error(f"Verdicts cannot be shown or saved: {error}")
@@ -100,23 +100,48 @@ def _state(log: VerdictLog, galaxy_id: str) -> str:
     return words + (f" · {log.n_damaged} damaged lines in the file passed over" if log.n_damaged else "")
 
 
-def _log(survey_name: str) -> VerdictLog:
-    path = verdicts_path(survey_name)
+def verdict_log(survey_name: str) -> VerdictLog:
+    """Return every verdict on a survey, read again only when the file has changed.
+
+    Raises
+    ------
+    VerdictError
+        If the file cannot be read.
+    """
+    stamp = verdict_stamp(survey_name)
+    return _read(str(verdicts_path(survey_name)), stamp, survey_name) if stamp else read_verdicts(survey_name)
+
+
+def verdict_stamp(survey_name: str) -> str:
+    """Return what changes with every verdict that is saved; empty if there is no file."""
     try:
-        stat = path.stat()
+        stat = verdicts_path(survey_name).stat()
     except OSError:
-        return read_verdicts(survey_name)
-    return _read(str(path), stat.st_mtime_ns, stat.st_size, survey_name)
+        return ""
+    return f"{stat.st_mtime_ns}:{stat.st_size}"
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _read(path: str, stamp: int, size: int, survey_name: str) -> VerdictLog:  # noqa: ARG001
+def _read(path: str, stamp: str, survey_name: str) -> VerdictLog:  # noqa: ARG001
     return read_verdicts(survey_name)
 
 
 def _on_score(survey_name: str, galaxy_id: str, score: int) -> None:
     before = _before(survey_name, galaxy_id)
     _save(survey_name, dataclasses.replace(before, score=None if before.score == score else score))
+
+
+def save_score(survey_name: str, galaxy_id: str, score: int) -> None:
+    """Save a score, with the flags and the note that are on disk; a callback of other pages."""
+    _save(survey_name, dataclasses.replace(_before(survey_name, galaxy_id), score=score))
+
+
+def unsaved_verdict(survey_name: str) -> str:
+    """Say which verdict could not be saved and why; empty if there is none."""
+    failed = st.session_state.get(_FAILED)
+    if not failed or failed[0][0] != survey_name:
+        return ""
+    return f"The verdict on {failed[0][1]} is not saved: {failed[1]} It is kept on the galaxy's page."
 
 
 def _on_flags(survey_name: str, galaxy_id: str) -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +14,8 @@ import pytest
 from galspec.store import layout, scores
 from galspec.store.decoder import read_decoder
 from galspec.store.demo import DEMO_SPLITS
-from galspec.store.scores import scores_provenance, write_scores
-from galspec.store.survey import Survey, open_survey
+from galspec.store.survey import open_survey
 from galspec.ui import home_facts
-from galspec.ui.model_card import read_model_card
 
 REPOSITORY_DIR = Path(__file__).resolve().parents[2]
 
@@ -33,29 +30,6 @@ def _figure(at) -> dict:
 
 def _shown(at) -> str:
     return next(element.value for element in at.markdown if element.value.startswith("**sim1-")).split("**")[1]
-
-
-@pytest.fixture
-def scored_survey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_survey_dir: Path, toy_model_dirs) -> Survey:
-    """The toy survey, all held out, with random latents as stored predictions; quiescent galaxies are the worst."""
-    folder = shutil.copytree(toy_survey_dir, tmp_path / "scored")
-    catalog = pd.read_parquet(folder / layout.CATALOG).assign(split="test")
-    catalog.to_parquet(folder / layout.CATALOG, index=False)
-    survey = open_survey(folder)
-    rng = np.random.default_rng(5)
-    frame = pd.DataFrame({"id": catalog["id"]})
-    for name in (*scores.predicted_columns(6), *scores.observed_columns(6)):
-        frame[name] = rng.standard_normal(len(survey)).astype(np.float32)
-    for name in scores.COLUMNS:
-        frame[name] = "" if name == "flag" else np.float32(2.0)
-    is_quiescent = (catalog["galaxy_class"] == "Q").to_numpy()
-    frame["rmse_to_vae"] = np.where(is_quiescent, 3.0, 1.0) + 0.001 * rng.random(len(survey))
-    frame["embedding_1"] = np.float16(0)
-    card = read_model_card(toy_model_dirs[1])
-    identity = {"name": card.name, "sha256": card.sha256, "vae_sha256": card.vae_sha256}
-    write_scores(frame, survey.prediction_path(card.name), scores_provenance(identity, survey, False, {}))
-    monkeypatch.setenv("GALSPEC_SURVEY", str(folder))
-    return survey
 
 
 def test_it_is_the_first_page_and_says_what_this_is(open_page, toy_model_dirs):

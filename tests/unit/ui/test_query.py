@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galspec.ui.query import FILTER_FIELDS, SORTS, Query, parse_query, random_sort, sort_label
+from galspec.store.id_lists import save_ids
+from galspec.ui.query import (
+    FILTER_FIELDS,
+    SORTS,
+    Query,
+    like_of,
+    like_sort,
+    parse_query,
+    random_sort,
+    sort_label,
+)
 
 
 @pytest.fixture
@@ -130,3 +140,51 @@ def test_64000_rows(rng):
     found = parse_query("(class=SF | g-r>1.2) & not z>0.1", "random(1)")[0].rows(catalog)
     is_in = ((catalog.galaxy_class == "SF") | (catalog.mag_g - catalog.mag_r > 1.2)) & (catalog.redshift <= 0.1)
     assert np.array_equal(np.sort(found), np.flatnonzero(is_in))
+
+
+def test_a_colour_has_a_range_in_the_panel(catalog):
+    query, _ = parse_query("g-r>=0.4 & g-r<=0.75")
+    assert query.ranges == {"g-r": (0.4, 0.75)}
+    assert query.rows(catalog).tolist() == [0, 1, 3]
+    assert query.ignored(catalog.drop(columns="mag_g")) != []
+
+
+def test_a_list_narrows_and_one_that_is_not_here_is_said(catalog, monkeypatch, tmp_path):
+    monkeypatch.setenv("GALSPEC_HOME", str(tmp_path))
+    name = save_ids(["g1", "g4", "elsewhere"], "by hand")
+    query, problems = parse_query(f"list={name} & z<0.1")
+    assert problems == []
+    assert query.text == f"list={name} & z<0.1"
+    assert query.rows(catalog).tolist() == [1]
+    assert parse_query(f"not list={name}")[0].rows(catalog).tolist() == [0, 2, 3, 5]
+    assert parse_query(f"list!={name}")[0].rows(catalog).tolist() == [0, 2, 3, 5]
+    assert [listed.list_name for listed in query.lists] == [name]
+    unknown, _ = parse_query("list=0123456789ab")
+    assert unknown.rows(catalog).tolist() == list(range(6))
+    assert "the list 0123456789ab" in unknown.ignored(catalog)[0]
+
+
+def test_the_order_by_likeness_starts_with_the_galaxy_itself(catalog):
+    vectors = {"latent_1": [0.0, 3.0, 0.1, np.nan, 1.0, -0.2], "latent_2": [0.0, 4.0, 0.0, 0.0, 0.0, 0.0]}
+    scored = catalog.assign(**vectors, latent_observed_1=99.0)
+    query, problems = parse_query("", like_sort("g0", "latents"))
+    assert problems == []
+    assert query.rows(scored).tolist() == [0, 2, 5, 4, 1, 3]
+    assert query.ignored(scored) == []
+    assert sort_label(query.sort) == "most like g0: predicted spectrum"
+    for galaxy_id in ("g3", "nobody"):
+        lost = Query(sort=like_sort(galaxy_id, "latents"))
+        assert lost.rows(scored).tolist() == list(range(6))
+        assert galaxy_id in lost.ignored(scored)[0]
+    assert like_of("like(a,b,image)") == ("a,b", "image")
+    assert parse_query("", "like(g0,beauty)")[1] != []
+
+
+def test_the_order_by_distance_needs_a_position(catalog):
+    placed = catalog.assign(ra_deg=[10.0, 10.1, 9.99, 200.0, np.nan, 10.02], dec_deg=0.0)
+    query, _ = parse_query("cone(10,0,1 deg)", "sep")
+    assert query.rows(placed).tolist() == [0, 2, 5, 1]
+    assert query.can_sort(placed)
+    assert not Query(sort="sep").can_sort(placed)
+    assert "no position" in Query(sort="sep").ignored(placed)[0]
+    assert query.separation_arcsec(placed)[1] == pytest.approx(360.0)
