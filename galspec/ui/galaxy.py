@@ -14,8 +14,10 @@ from galspec.ui import galaxy_state as state
 from galspec.ui.cache import cutout, survey_key
 from galspec.ui.charts import CHART_CONFIG, spectrum_figure
 from galspec.ui.comparison import Comparison
+from galspec.ui.copy_link import copy_link
 from galspec.ui.galaxy_state import GalaxyView
 from galspec.ui.header import badges
+from galspec.ui.help import help_button
 from galspec.ui.images import band_images, composite_image, missing_share
 from galspec.ui.labels import number
 from galspec.ui.latent_chart import latent_figure
@@ -62,6 +64,8 @@ def title_line(survey: Survey, view: GalaxyView) -> None:
         if st.button("Browse", key="galaxy_browse", shortcut="B", icon=":material/grid_view:"):
             address.touch()  # Browse comes back as it was left, its page number included
             st.switch_page("pages/browse.py", query_params=view.query.url)
+        copy_link()
+        help_button("Galaxy", "galaxy_help")
 
 
 def image_panel(survey: Survey, view: GalaxyView) -> None:

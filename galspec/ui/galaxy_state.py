@@ -30,7 +30,7 @@ _KEPT_PANEL, _KEPT_SMOOTH = "galaxy_panel_kept", "galaxy_smooth_kept"
 _KEPT_ID: Final = "galaxy_id"
 _QUERY: Final = "browse_query"
 _PAGE: Final = "galaxy"
-_URL_NAMES: Final = ("id", "q", "sort", "win", "lines", "panel", "smooth")
+URL_NAMES: Final = ("id", "q", "sort", "win", "lines", "panel", "smooth")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read_view(survey: Survey) -> tuple[GalaxyView, list[str]]:
         One sentence for each part of the URL that was not understood.
     """
     url = st.query_params
-    is_linked = address.is_navigation(_PAGE, _URL_NAMES) and any(name in url for name in _URL_NAMES)
+    is_linked = address.is_navigation(_PAGE, URL_NAMES) and any(name in url for name in URL_NAMES)
     problems: list[str] = []
     if is_linked and any(name in url for name in ("id", "q", "sort")):
         # Browse and Galaxy share one list.
@@ -144,7 +144,7 @@ def write_url(view: GalaxyView) -> None:
     wanted |= {"panel": panel} if panel else {}
     smooth = st.session_state[_KEPT_SMOOTH] = f"{current_smoothing():g}"
     wanted |= {"smooth": smooth} if smooth != "0" else {}
-    address.write(_PAGE, _URL_NAMES, wanted)
+    address.write(_PAGE, URL_NAMES, wanted)
 
 
 def current_window() -> Window:

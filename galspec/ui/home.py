@@ -15,8 +15,10 @@ from galspec.store.survey import Survey
 from galspec.ui import address, home_facts
 from galspec.ui.cache import cutout, survey_key
 from galspec.ui.citations import CITATIONS
+from galspec.ui.copy_link import copy_link
 from galspec.ui.galaxy_state import keep_galaxy
 from galspec.ui.header import badges
+from galspec.ui.help import help_button
 from galspec.ui.labels import class_word, number
 from galspec.ui.model_card import ModelCard, model_dir, read_model_card
 
@@ -110,8 +112,8 @@ def title_line(survey: Survey | None) -> None:
         st.space("stretch")
         if st.button("Browse", key="home_browse", shortcut="B", icon=":material/grid_view:", type="primary"):
             st.switch_page("pages/browse.py")
-        if st.button("Help", key="home_help", shortcut="H", icon=":material/help:"):
-            help_dialog()
+        copy_link()
+        help_button("Home", "home_help")
     st.markdown(WHAT)
 
 
@@ -286,34 +288,3 @@ def citations() -> None:
         with tab:
             st.caption(why[0].upper() + why[1:])
             st.code(bibtex, language="bibtex")
-
-
-@st.dialog("Keys and addresses", width="large")
-def help_dialog() -> None:
-    """Show keys and the parameters of addresses."""
-    st.markdown(_HELP)
-
-
-_HELP: Final = """
-| page | key | does |
-|---|---|---|
-| Home | N | another galaxy |
-| Home | G | open this galaxy |
-| Home | B | go to Browse |
-| Home | H | this help |
-| Galaxy | ← → | previous, next galaxy of the list |
-| Galaxy | Esc | wavelength window before this one; or drag over a range to zoom |
-| Galaxy | 0-5 | score of the verdict, saved at once |
-| Galaxy | B | back to Browse, as it was left |
-
-Keys do nothing while you type into a box.
-
-| address | parameters |
-|---|---|
-| `/` | `seed`: which held-out galaxy is drawn |
-| `/browse` | `q`: filters such as `class=SF & z<0.1`; `sort`: `r`, `-z`, `random(7)` ...; `page` |
-| `/galaxy` | `id`; `q` and `sort`: the list it stands in; `win`: wavelength window; `lines`: `major`, `all`, `none` |
-| | `smooth`: 0 to 10 pixels; `panel`: `measured`, `similar` |
-
-An address reproduces the page. A part that is not understood is reported, not dropped in silence.
-"""
