@@ -18,7 +18,9 @@ from galspec.ui.browse_filters import filter_box, sort_like
 from galspec.ui.browse_lists import target_panel
 from galspec.ui.cache import survey_key
 from galspec.ui.card_pictures import COLOUR, PER_PAGE, PICTURES, SIZES, STRETCHES, Look, card_uri, field_words
+from galspec.ui.copy_link import copy_link
 from galspec.ui.header import badges
+from galspec.ui.help import help_button
 from galspec.ui.labels import class_word, number
 from galspec.ui.query import LIKENESS, SORTS, Query, likeness_distance, random_sort, seed_of, sort_label
 from galspec.ui.scored_catalog import ScoredCatalog
@@ -75,6 +77,8 @@ def tool_line(
         if len(rows):
             with st.popover("Export", key="browse_export", icon=":material/download:"):
                 export_panel(survey, catalog, rows, page_rows, query)
+        copy_link()
+        help_button("Browse", key="browse_help")
     return problems
 
 

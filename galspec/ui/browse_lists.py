@@ -12,6 +12,7 @@ from galspec.core.errors import GalspecError
 from galspec.core.filters import Listed, parts_of
 from galspec.store.id_lists import read_ids, save_ids
 from galspec.store.targets import (
+    MAX_BYTES,
     TABLE_FORMATS,
     TEXT_SUFFIXES,
     TargetMatch,
@@ -50,7 +51,7 @@ def list_words(query: Query) -> str:
     for listed in query.lists:
         found = read_ids(listed.list_name)
         if found:
-            words.append(f"list {found.name}: {found.label}, {len(found.ids):,} galaxies")
+            words.append(f"list {found.name}: {found.label}, {len(found.ids):,} {_galaxies(len(found.ids))}")
     return "; ".join(words)
 
 
@@ -62,6 +63,7 @@ def target_panel(catalog: pd.DataFrame) -> None:
         "CSV, VOTable or FITS",
         type=[suffix[1:] for suffix in (*TEXT_SUFFIXES, *TABLE_FORMATS)],
         key="browse_target_file",
+        max_upload_size=MAX_BYTES // 1024**2,
     )
     radius = st.number_input(
         "Match radius (arcsec)", min_value=0.1, max_value=3600.0, value=3.0, key="browse_target_radius", format="%g"
@@ -82,7 +84,8 @@ def _show_match(catalog: pd.DataFrame, match: TargetMatch) -> None:
     rows, unmatched = match.matched_rows, match.unmatched
     n_twice = len(match.targets) - len(unmatched) - len(rows)
     st.markdown(
-        f"**{len(rows):,}** galaxies found for {len(match.targets):,} targets; {len(unmatched):,} not found"
+        f"**{len(rows):,}** {_galaxies(len(rows))} found for {len(match.targets):,} targets; "
+        f"{len(unmatched):,} not found"
         + (f"; {n_twice:,} targets are the same galaxy as another" if n_twice else "")
         + "."
     )
@@ -108,6 +111,10 @@ def _show_match(catalog: pd.DataFrame, match: TargetMatch) -> None:
             )
     if unmatched:
         st.caption("Not found, for example: " + "; ".join(f"“{text[:60]}”: {why}" for text, why in unmatched[:3]))
+
+
+def _galaxies(n: int) -> str:
+    return "galaxy" if n == 1 else "galaxies"
 
 
 def _show(catalog: pd.DataFrame, ids: list[str]) -> None:

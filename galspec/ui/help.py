@@ -15,6 +15,17 @@ _KEYS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("B", "back to Browse, as it was left"),
         ("H", "this help"),
     ),
+    "Browse": (
+        ("click on a card", "open the galaxy; its box selects it"),
+        ("← →", "previous, next page; with a card in focus (Tab, or a click on its box) the arrow keys walk the cards"),
+        ("Enter", "open the card in focus"),
+        ("x", "select the card in focus, or not"),
+        ("0-5", "score the card in focus, saved at once"),
+        ("F", "into the filter"),
+        ("L", "cards, table, plot"),
+        ("drag in the plot", "select every galaxy in the region"),
+        ("H", "this help"),
+    ),
     "Home": (
         ("N", "another galaxy"),
         ("G", "open this galaxy"),
@@ -31,7 +42,12 @@ _ADDRESSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("`smooth`", "0 to 10 pixels"),
         ("`panel`", "`measured`, `similar`"),
     ),
-    "Browse": (("`/browse`", "`q`: filters such as `class=SF & z<0.1`; `sort`: `r`, `-z`, `random(7)` ...; `page`"),),
+    "Browse": (
+        ("`/browse`", "`q`: filters such as `class=SF & z<0.1`, `cone(41.08,+51.26,1 arcmin)`, `list=3f2a9c1b07de`"),
+        ("`sort`", "`r`, `-z`, `-err`, `-novelty`, `sep`, `random(7)`, `like(sim1-00000003,image)` ..."),
+        ("`view`", "`cards`, `table`, `plot`"),
+        ("`page`, `per`", "page, and galaxies a page: 24, 48, 96"),
+    ),
     "Home": (("`/`", "`seed`: which held-out galaxy is drawn"),),
 }
 

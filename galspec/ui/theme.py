@@ -25,6 +25,8 @@ _CSS: Final = """
 [data-testid="stSidebarHeader"] { height: 2.5rem; margin-bottom: 0; }
 /* Plotly's grey text has a contrast of 3.7; the page's own text colour follows the theme. */
 .js-plotly-plot .plotly :is(.xtick, .ytick, .x2tick, .y2tick, .infolayer) text { fill: currentColor !important; }
+/* A filter is a line of text: on a narrow window it takes a line of its own rather than a few letters. */
+.st-key-browse_text { min-width: 17rem; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """
 
