@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_app(*options: str, wait_s: float = 60.0) -> Iterator[tuple[str, float]]:
+def running_app(*options: str, wait_s: float = 60.0, groups: list[int] | None = None) -> Iterator[tuple[str, float]]:
     """Start `galspec app` on a free port; give its address and the time the command was started.
 
     Parameters
@@ -49,6 +49,8 @@ def running_app(*options: str, wait_s: float = 60.0) -> Iterator[tuple[str, floa
         For example ``--survey DIR``.
     wait_s : float
         How long the server may take to listen.
+    groups : list of int, optional
+        Gets the server's process group, for `memory_mb`.
     """
     port = free_port()
     command = [sys.executable, "-m", "galspec", "app", "--headless", "--port", str(port), *options]
@@ -57,6 +59,8 @@ def running_app(*options: str, wait_s: float = 60.0) -> Iterator[tuple[str, floa
         process = subprocess.Popen(
             command, cwd=REPOSITORY_DIR, env=dict(os.environ), stdout=log, stderr=log, start_new_session=True
         )
+        if groups is not None:
+            groups.append(process.pid)
         try:
             _wait_for(port, process, log, wait_s)
             yield f"http://127.0.0.1:{port}", started
@@ -77,6 +81,19 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Any, wait_s: f
             return
     log.seek(0)
     raise RuntimeError(f"the app did not start: {log.read().decode(errors='replace')[-2000:]}")
+
+
+def memory_mb(group: int) -> float:
+    """Return the memory of a process group in MB (10^6 bytes): proportional set size, so shared pages count once."""
+    total_kb = 0
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            is_member = int(status.read_text().rpartition(")")[2].split()[2]) == group
+            lines = (status.parent / "smaps_rollup").read_text().splitlines() if is_member else []
+        except OSError:
+            continue  # it ended meanwhile
+        total_kb += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total_kb * 1024 / 1e6
 
 
 @contextmanager

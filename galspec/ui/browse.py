@@ -270,7 +270,6 @@ def _cards(
 ) -> list[dict[str, Any]]:
     key, chosen = survey_key(survey), set(state.selected())
     separation = query.separation_arcsec(catalog.frame)
-    repeats = repeat_counts(catalog)
     cards = []
     for row, values in zip(rows.tolist(), catalog.frame.iloc[rows].to_dict("records"), strict=True):
         facts = [f"z {number(values['redshift'], 4)}"]
@@ -281,7 +280,7 @@ def _cards(
             error = f"{angle_words(float(separation[row]))} away"
         score = values["verdict_score"]
         marks = [f"★ {score:.0f}"] if np.isfinite(score) else []
-        marks += [f"{repeats[row]} obs."] if repeats[row] > 1 else []
+        marks += [f"{catalog.repeats[row]} obs."] if catalog.repeats[row] > 1 else []
         said = [*facts, word, error, *marks]
         cards.append(
             {
@@ -297,11 +296,3 @@ def _cards(
             }
         )
     return cards
-
-
-def repeat_counts(catalog: ScoredCatalog) -> NDArray[np.int64]:
-    """Return how many observations of the same galaxy (within 3 arcsec) the survey has, for each row."""
-    if "group_id" not in catalog.frame:
-        return np.ones(len(catalog.frame), np.int64)
-    counts = catalog.frame["group_id"].map(catalog.frame["group_id"].value_counts())
-    return np.asarray(counts.fillna(1).to_numpy(np.int64))

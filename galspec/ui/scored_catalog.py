@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from galspec.core.errors import GalspecError, VerdictError
 from galspec.store.scores import ScoreTable, read_scores
@@ -30,11 +31,14 @@ class ScoredCatalog:
     scores : ScoreTable or None
     problem : str
         Why there are no scores; empty if there are.
+    repeats : ndarray of int, shape (N,)
+        How many observations of the same galaxy (within 3 arcsec) the survey has.
     """
 
     frame: pd.DataFrame
     scores: ScoreTable | None
     problem: str = ""
+    repeats: NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def score_table(survey: Survey) -> ScoreTable:
@@ -74,7 +78,15 @@ def scored_catalog(survey: Survey) -> ScoredCatalog:
     scores_key = "" if scores is None else f"{scores.provenance['sha256']}:{scores.provenance.get('vae_sha256')}"
     frame = _joined(survey, key, scores_key, scores)
     frame = _with_verdicts(survey, f"{key}|{scores_key}|{verdict_stamp(survey.name)}", frame, log)
-    return ScoredCatalog(frame, scores, problem)
+    return ScoredCatalog(frame, scores, problem, _repeats(survey, key))
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _repeats(_survey: Survey, key: str) -> NDArray[np.int64]:  # noqa: ARG001
+    if "group_id" not in _survey.catalog:
+        return np.ones(len(_survey), np.int64)
+    groups = _survey.catalog["group_id"]
+    return np.asarray(groups.map(groups.value_counts()).fillna(1).to_numpy(np.int64))
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

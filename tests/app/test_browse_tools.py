@@ -4,9 +4,11 @@ import io
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.table import Table
 
+from galspec.store import layout
 from galspec.store.id_lists import read_ids, save_ids
 from galspec.store.verdicts import Verdict, read_verdicts, save_verdict
 from galspec.ui import browse_export, browse_state
@@ -303,3 +305,13 @@ def test_the_selection_of_another_page_is_kept():
     browse_state.select_among(["a", "b", "c"], ["c", "nobody"])
     assert browse_state.selected() == ["x", "c"]
     assert isinstance(browse_state.current_query(), Query)
+
+
+def test_a_galaxy_observed_twice_is_marked_not_hidden(open_page, scored_survey):
+    path = scored_survey.folder / layout.CATALOG
+    catalog = pd.read_parquet(path)
+    catalog.loc[4, "group_id"] = catalog.loc[1, "group_id"]
+    catalog.to_parquet(path, index=False)
+    at = open_page("browse")
+    marks = {card["id"]: card["mark"] for card in _gallery(at)["cards"]}
+    assert {galaxy_id for galaxy_id, mark in marks.items() if mark == "2 obs."} == set(catalog["id"].iloc[[1, 4]])
