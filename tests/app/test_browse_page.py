@@ -12,8 +12,8 @@ from galspec.store import layout
 
 
 def _cards(at) -> list[dict]:
-    proto = at.get("bidi_component")[0].proto
-    return json.loads(proto.json)["cards"] if proto.json else json.loads(proto.mixed.json)["cards"]
+    contents = [found.proto.json or found.proto.mixed.json for found in at.get("bidi_component")]
+    return next(json.loads(content)["cards"] for content in contents if '"cards"' in content)
 
 
 def _param(at, name: str) -> str:

@@ -17,8 +17,8 @@ from galspec.ui.scored_catalog import scored_catalog
 
 
 def _gallery(at) -> dict:
-    proto = at.get("bidi_component")[0].proto
-    return json.loads(proto.json or proto.mixed.json)
+    contents = [found.proto.json or found.proto.mixed.json for found in at.get("bidi_component")]
+    return next(json.loads(content) for content in contents if '"cards"' in content)
 
 
 def _ids(at) -> list[str]:
