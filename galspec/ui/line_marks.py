@@ -1,11 +1,12 @@
 """Which spectral lines are marked in a window, and where their names fit."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
 
-from galspec.core.lines import LINES, SpectralLine
+from galspec.core.lines import LINES, SKY_LINES, SpectralLine
 
 LineChoice = Literal["major", "all", "none"]
 #: Width that the labels are laid out for; a wider plot only has more room.
@@ -42,12 +43,32 @@ class LineLabel:
     is_absorption: bool
 
 
-def lines_in_window(choice: LineChoice, window: tuple[float, float]) -> list[SpectralLine]:
-    """Return the lines to mark, by wavelength."""
+def lines_in_window(
+    choice: LineChoice,
+    window: tuple[float, float],
+    redshift: float = 0.0,
+    custom: Sequence[SpectralLine] = (),
+) -> list[SpectralLine]:
+    """Return the lines to mark, by rest wavelength.
+
+    Parameters
+    ----------
+    choice : str
+        major; all, with the lines of the night sky; none.
+    window : (float, float)
+        Rest-frame wavelengths in angstrom.
+    redshift : float
+        For sky lines, whose observed wavelengths are fixed: at rest they lie at their wavelength over 1 + z.
+    custom : sequence of SpectralLine
+        Lines of the reader's.
+    """
     if choice == "none":
         return []
-    chosen = [line for line in LINES if window[0] <= line.wave_vac <= window[1] and (choice == "all" or line.is_major)]
-    return sorted(chosen, key=lambda line: line.wave_vac)
+    chosen = [*(line for line in LINES if choice == "all" or line.is_major), *custom]
+    if choice == "all":
+        chosen += [dataclasses.replace(line, wave_vac=line.wave_vac / (1.0 + redshift)) for line in SKY_LINES]
+    inside = [line for line in chosen if window[0] <= line.wave_vac <= window[1]]
+    return sorted(inside, key=lambda line: line.wave_vac)
 
 
 def place_labels(lines: list[SpectralLine], window: tuple[float, float]) -> list[LineLabel]:

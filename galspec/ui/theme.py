@@ -14,6 +14,8 @@ import streamlit as st
 SERIES: Final = ("observed", "predicted", "reconstruction")
 DASHES: Final = {"observed": "solid", "predicted": "solid", "reconstruction": "dashdot"}
 WIDTHS: Final = {"observed": 1.0, "predicted": 1.8, "reconstruction": 1.5}
+#: Of predictions of other galaxies beside this one's.
+PINNED_DASHES: Final = ("dot", "dash", "longdash")
 #: Regions without data, guides and markers: contrast >= 3 on both backgrounds.
 GREY: Final = "#8C8C8C"
 
