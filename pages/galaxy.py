@@ -32,10 +32,11 @@ for problem in problems:
     st.warning(problem)
 galaxy.title_line(survey, view)
 
-left, right = st.columns([1, 3], gap="small")
-with left:
+with st.container(key="galaxy_top"):
+    left, right = st.columns([1, 3], gap="small")
+with left, st.container(key="galaxy_images"):
     galaxy.image_panel(survey, view)
-with right:
+with right, st.container(gap="xsmall"):
     galaxy_plot.plot_controls(frame, view.galaxy_id)
     with st.spinner("Loading the model (once per start) …", show_time=True) if not is_loaded() else st.container():
         curves = comparison(survey, view.galaxy_id)

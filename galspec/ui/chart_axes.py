@@ -32,11 +32,18 @@ def spectrum_axes(frame: Frame, window: Window, y_range: tuple[float, float], li
         Of the residual, both signs.
     """
     bottom, top = axis_titles(frame)
-    ticks = {"ticks": "outside", "tickfont": {"size": 12}, "showline": True, "linecolor": GREY, "tickcolor": GREY}
+    ticks = {
+        "ticks": "outside",
+        "tickfont": {"size": 12},
+        "showline": True,
+        "linecolor": GREY,
+        "tickcolor": GREY,
+        "automargin": False,  # the margins have room for titles and ticks
+    }
     return {
         "xaxis": {
             **ticks,
-            "title": {"text": bottom, "standoff": 6},
+            "title": {"text": bottom, "standoff": 12},
             "range": list(frame.window(window)),
             "anchor": "y2",
             "hoverformat": ".1f",

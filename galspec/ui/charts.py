@@ -12,6 +12,7 @@ from galspec.core.wavelength import wave_edges
 from galspec.ui.chart_axes import spectrum_axes
 from galspec.ui.chart_lines import line_annotations, line_shapes
 from galspec.ui.comparison import Comparison
+from galspec.ui.figures import figure_of
 from galspec.ui.galaxy_frame import Frame
 from galspec.ui.line_marks import place_labels
 from galspec.ui.theme import DASHES, GREY, PINNED_DASHES, SERIES, WIDTHS
@@ -29,6 +30,10 @@ _LABEL_ROOM: Final = 0.07
 
 #: Places of pinned predictions among the traces: the theme's colours there (green, ochre, teal) are no other curve's.
 _PINNED_PLACES: Final = (4, 6, 7)
+
+_MARGINS: Final = {"l": 58, "r": 12, "t": 68, "b": 46}
+#: From the plot to its legend: ticks and title of the top axis lie between.
+_LEGEND_PX: Final = 44.0
 
 #: Settings of Plotly's own tool bar: zoom is on the server, so its zoom tools would be lost at the next rerun.
 CHART_CONFIG: Final = {
@@ -122,7 +127,7 @@ def spectrum_figure(
     is_simulated: bool,
     pinned: Sequence[Pinned] = (),
     include_all: bool = False,
-    height: int = 430,
+    height: int = 410,
 ) -> go.Figure:
     """Draw observed spectrum, VAE reconstruction and prediction over their residual.
 
@@ -162,12 +167,13 @@ def spectrum_figure(
     for place, trace in zip(_PINNED_PLACES, _pinned_traces(comparison, frame, pinned), strict=False):
         traces.insert(place, trace)
     traces += [_off_scale_trace(comparison, frame, residual, limit), _top_axis_trace(frame, window)]
+    legend = 1.0 + _LEGEND_PX / (height - _MARGINS["t"] - _MARGINS["b"])  # Plotly counts in heights of the plot
     layout = {
         **spectrum_axes(frame, window, (low, high), limit),
         "height": height,
-        "margin": {"l": 58, "r": 12, "t": 78, "b": 40},
+        "margin": _MARGINS,
         "plot_bgcolor": "rgba(0,0,0,0)",  # else the background would cover what is drawn below the curves
-        "legend": {"orientation": "h", "x": 0, "y": 1.165, "yanchor": "bottom", "font": {"size": 13}},
+        "legend": {"orientation": "h", "x": 0, "y": legend, "yanchor": "bottom", "font": {"size": 13}},
         "dragmode": "select",
         "selectdirection": "h",
         "hovermode": "x unified",
@@ -177,7 +183,7 @@ def spectrum_figure(
     }
     if is_simulated:
         layout["annotations"].append(_watermark())
-    return go.Figure({"data": traces, "layout": layout})
+    return figure_of(traces, layout)
 
 
 def _curve_traces(comparison: Comparison, frame: Frame, is_simulated: bool) -> list[dict[str, Any]]:

@@ -70,7 +70,8 @@ def line_controls(z: float) -> None:
     )
     st.button("Lines", key="galaxy_lines_swap", shortcut="L", on_click=state.swap_lines, help="The next choice.")
     lines = custom_lines()
-    with st.popover(f"Own lines: {len(lines)}" if lines else "Add a line", key="galaxy_own_lines_box"):
+    name = f"Own lines: {len(lines)}" if lines else "Add a line"
+    with st.popover(name, key="galaxy_own_lines_box"), st.container(width=380):
         _own_line_controls(lines, z)
 
 

@@ -39,27 +39,34 @@ def pins_url() -> dict[str, str]:
 
 
 def pin_controls(galaxy_id: str) -> None:
-    """Draw the button that pins this galaxy, and one for each pinned galaxy that unpins it."""
+    """Draw the button that pins or unpins this galaxy, and a popover with the pinned ones."""
     pins = pinned_ids()
-    if galaxy_id not in pins:
-        st.button(
-            "Pin",
-            key="galaxy_pin",
-            shortcut="P",
-            icon=":material/keep:",
-            disabled=len(pins) >= MAX_PINS,
-            on_click=_set,
-            args=((*pins, galaxy_id),),
-            help=f"Keep this galaxy's predicted spectrum in the plot while you look at others; at most {MAX_PINS}.",
-        )
-    for pinned in pins:
-        st.button(
-            f"Unpin {pinned}",
-            key=f"galaxy_unpin_{pinned}",
-            icon=":material/keep_off:",
-            on_click=_set,
-            args=(tuple(other for other in pins if other != pinned),),
-        )
+    is_pinned = galaxy_id in pins
+    st.button(
+        "Unpin" if is_pinned else "Pin",
+        key="galaxy_pin",
+        shortcut="P",
+        icon=":material/keep_off:" if is_pinned else ":material/keep:",
+        disabled=len(pins) >= MAX_PINS and not is_pinned,
+        on_click=_set,
+        args=(_without(pins, galaxy_id) if is_pinned else (*pins, galaxy_id),),
+        help=f"Keep this galaxy's predicted spectrum in the plot while you look at others; at most {MAX_PINS}.",
+    )
+    if not pins:
+        return
+    with st.popover(f"{len(pins)} pinned", key="galaxy_pinned"):
+        for pinned in pins:
+            st.button(
+                f"Unpin {pinned}{' (shown)' if pinned == galaxy_id else ''}",
+                key=f"galaxy_unpin_{pinned}",
+                icon=":material/keep_off:",
+                on_click=_set,
+                args=(_without(pins, pinned),),
+            )
+
+
+def _without(pins: tuple[str, ...], galaxy_id: str) -> tuple[str, ...]:
+    return tuple(pinned for pinned in pins if pinned != galaxy_id)
 
 
 def _set(pins: tuple[str, ...]) -> None:

@@ -48,7 +48,8 @@ def plot_controls(frame: Frame, galaxy_id: str) -> None:
         pin_controls(galaxy_id)
         st.space("stretch")
         smooth = state.current_smoothing()
-        with st.popover(f"Smooth: {smooth:g} px" if smooth else "Display", key="galaxy_display"):
+        name = f"Smooth: {smooth:g} px" if smooth else "Display"
+        with st.popover(name, key="galaxy_display"), st.container(width=340):
             _display_controls(smooth)
 
 
@@ -101,7 +102,7 @@ def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
     notes = [
         trial_note(comparison, frame),
         f"All curves smoothed, {smoothing_words(smooth)}." if smooth else "",
-        "Pinned predictions are of other galaxies' images, in their own rest frames." if pinned else "",
+        "Pinned: predictions from other galaxies' images, each at rest." if pinned else "",
         "The prediction is a shape without error bar or flux scale; a pixel is 269 km/s, so line widths mean nothing. "
         "Residual: (predicted − observed) / σ, guides at ±1, ±3.",
     ]

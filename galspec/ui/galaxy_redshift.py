@@ -104,14 +104,14 @@ def frame_controls(frame: Frame, galaxy_id: str) -> None:
         on_click=_swap_frame,
         help="Rest or observed wavelengths on the bottom axis; the window stays on its features.",
     )
-    name = f"trial z {redshift_text(frame.z)}" if frame.is_trial else f"z {frame.z:.5f}"
-    with st.popover(name, key="galaxy_redshift", type="primary" if frame.is_trial else "secondary"):
-        _redshift_controls(frame, galaxy_id)
+    _redshift_controls(frame, galaxy_id)
 
 
 def _redshift_controls(frame: Frame, galaxy_id: str) -> None:
-    _, middle = _trial(galaxy_id, frame.catalog_z)
+    arguments = (galaxy_id, frame.catalog_z)
+    _, middle = _trial(*arguments)
     low, high = REDSHIFT_LIMITS
+    st.markdown("z", width="content")
     st.number_input(
         "Redshift to try",
         min_value=low,
@@ -120,33 +120,46 @@ def _redshift_controls(frame: Frame, galaxy_id: str) -> None:
         format="%.5f",
         key=Z_BOX,
         on_change=_on_box,
-        args=(galaxy_id, frame.catalog_z),
+        args=arguments,
+        label_visibility="collapsed",
+        width=132,
     )
     st.slider(
-        f"Fine: offset from {redshift_text(middle) if frame.is_trial else f'{middle:.5f}'}",
+        f"Redshift, fine: offset from {redshift_text(middle) if frame.is_trial else f'{middle:.5f}'}",
         -FINE_RANGE,
         FINE_RANGE,
         step=FINE_STEP,
         format="%+.5f",
         key=Z_FINE,
         on_change=_on_fine,
-        args=(galaxy_id, frame.catalog_z),
+        args=arguments,
+        label_visibility="collapsed",
+        width=150,
     )
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    name = f"Δv = {number(frame.velocity_kms, 0, signed=True)} km/s" if frame.is_trial else "Catalogue z"
+    with (
+        st.popover(name, key="galaxy_redshift", type="primary" if frame.is_trial else "secondary"),
+        st.container(width=380),
+    ):
         st.button(
             "Reset to catalogue z",
             key="galaxy_z_reset",
             icon=":material/undo:",
             disabled=not frame.is_trial,
             on_click=_set_z,
-            args=(galaxy_id, frame.catalog_z, frame.catalog_z, None),
+            args=(*arguments, frame.catalog_z, None),
         )
-        st.markdown(f"Δv = {number(frame.velocity_kms, 1, signed=frame.is_trial)} km/s", help="c (z − z₀) / (1 + z₀)")
-    st.caption(
-        f"Catalogue: z₀ = {frame.catalog_z:.5f}. Observed pixels keep their observed wavelengths; the prediction, the "
-        "VAE reconstruction and the lines are at rest and move with z. The flux scale and the numbers stay those at z₀."
-    )
-    _feature_controls(frame, galaxy_id)
+        z = redshift_text(frame.z) if frame.is_trial else f"{frame.z:.5f}"
+        st.markdown(
+            f"z = {z}, catalogue z₀ = {frame.catalog_z:.5f}  "
+            f"\nΔv = c (z − z₀) / (1 + z₀) = {number(frame.velocity_kms, 1, signed=frame.is_trial)} km/s"
+        )
+        st.caption(
+            "Box: any redshift. Slider: ±0.01 around the catalogue's or the last one in the box. Observed pixels keep "
+            "their observed wavelengths; prediction, VAE reconstruction and lines are at rest and move with z. The "
+            "flux scale and the numbers stay those at z₀."
+        )
+        _feature_controls(frame, galaxy_id)
 
 
 def _feature_controls(frame: Frame, galaxy_id: str) -> None:

@@ -16,6 +16,7 @@ from galspec.ui.model_card import ModelCard, model_dir, read_model_card
 
 #: Split whose galaxies the weights were fitted to.
 _TRAIN: Final = "train"
+_IN_TRAIN: Final = " This galaxy is in the train split: its own error is not held out."
 _ERRORS: Final = {"rmse_ratio": "RMSE ÷ that of the VAE", "latent_rmse": "RMSE of the six latents"}
 
 
@@ -39,8 +40,11 @@ def _read(_survey: Survey, key: str, stamp: int, card: ModelCard) -> ScoreTable:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _held_out(_survey: Survey, key: str) -> NDArray[np.int64]:  # noqa: ARG001
-    return np.flatnonzero(_survey.catalog["split"].to_numpy() != _TRAIN)
+def _held_out(_survey: Survey, key: str) -> tuple[NDArray[np.int64], str]:  # noqa: ARG001
+    """Return the rows of the held-out galaxies and the names of their splits."""
+    splits = _survey.catalog["split"].astype(str).to_numpy()
+    rows = np.flatnonzero(splits != _TRAIN)
+    return rows, ", ".join(np.unique(splits[rows]))
 
 
 def percentile_words(survey: Survey, scores: ScoreTable, row: int) -> str:
@@ -54,8 +58,7 @@ def percentile_words(survey: Survey, scores: ScoreTable, row: int) -> str:
         Of the survey.
     row : int
     """
-    held_out = _held_out(survey, survey_key(survey))
-    splits = survey.catalog["split"]
+    held_out, names = _held_out(survey, survey_key(survey))
     parts = []
     for column, name in _ERRORS.items():
         percentile = scores.percentile(column, row, held_out)
@@ -64,9 +67,8 @@ def percentile_words(survey: Survey, scores: ScoreTable, row: int) -> str:
             parts.append(f"{name} {value}: {_rank(percentile)}")
     if not len(held_out) or not parts:
         return "No percentile: the stored scores have no error of this galaxy, or the survey no held-out galaxies."
-    names = ", ".join(sorted(set(splits.iloc[held_out])))
     text = f"Among {len(held_out):,} held-out galaxies of this survey (split {names}): {'; '.join(parts)}."
-    return text + (" This galaxy is in the train split: its own error is not held out." if row not in held_out else "")
+    return text + ("" if survey.catalog["split"].iloc[row] != _TRAIN else _IN_TRAIN)
 
 
 def _rank(percentile: float) -> str:

@@ -213,8 +213,7 @@ def _spectrum(survey: Survey, stored: Stored, row: int, values: Mapping[Hashable
         is_simulated=is_simulated,
         height=_HEIGHT,
     )
-    # The legend's place counts in plot heights, and this plot is low.
-    figure.update_layout(dragmode=False, legend_y=1.0 + 51.0 / (_HEIGHT - 118))
+    figure.update_layout(dragmode=False)
     slot.plotly_chart(
         figure,
         key="home_spectrum",
