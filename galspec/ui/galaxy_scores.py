@@ -64,22 +64,11 @@ def percentile_words(survey: Survey, scores: ScoreTable, row: int) -> str:
         percentile = scores.percentile(column, row, held_out)
         if math.isfinite(percentile):
             value = number(float(scores.frame[column].iloc[row]), 2)
-            parts.append(f"{name} {value}: {_rank(percentile)}")
+            parts.append(f"{name} {value}, {percentile:.0f} % have at most that")
     if not len(held_out) or not parts:
         return "No percentile: the stored scores have no error of this galaxy, or the survey no held-out galaxies."
-    text = f"Among {len(held_out):,} held-out galaxies of this survey (split {names}): {'; '.join(parts)}."
+    text = f"Among {len(held_out):,} held-out galaxies (split {names}; 100 % = worst): {'; '.join(parts)}."
     return text + ("" if survey.catalog["split"].iloc[row] != _TRAIN else _IN_TRAIN)
-
-
-def _rank(percentile: float) -> str:
-    """Say a percentile in words.
-
-    Examples
-    --------
-    >>> _rank(12.4), _rank(50.2), _rank(100.0)
-    ('as large or larger than 12 %', 'as large or larger than 50 %', 'the largest')
-    """
-    return "the largest" if percentile >= 100.0 else f"as large or larger than {percentile:.0f} %"
 
 
 def percentile_line(survey: Survey, galaxy_id: str) -> None:
