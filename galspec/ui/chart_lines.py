@@ -1,8 +1,10 @@
 """Markers and names of lines in the spectrum figure: shapes and annotations, not a trace each."""
 
+import math
 from typing import Any, Final
 
 from galspec.core.lines import SpectralLine
+from galspec.core.wavelength import LOGLAM_START, LOGLAM_STEP, N_WAVE
 from galspec.ui.chart_axes import MAIN, RESIDUAL
 from galspec.ui.galaxy_frame import Frame
 from galspec.ui.line_marks import LineLabel
@@ -59,10 +61,7 @@ def line_annotations(labels: list[LineLabel], frame: Frame) -> list[dict[str, An
     annotations = []
     for label in labels:
         offset = label.row * LABEL_HEIGHT
-        facts = "<br>".join(
-            f"{line.name}: {line.wave_vac:.2f} Å rest, {line.wave_vac * (1 + frame.z):.2f} Å observed (vacuum)"
-            for line in label.lines
-        )
+        facts = "<br>".join(_facts(line, frame) for line in label.lines)
         annotations.append(
             {
                 "x": label.wave * frame.scale,
@@ -78,3 +77,10 @@ def line_annotations(labels: list[LineLabel], frame: Frame) -> list[dict[str, An
             }
         )
     return annotations
+
+
+def _facts(line: SpectralLine, frame: Frame) -> str:
+    place = (math.log10(line.wave_vac / frame.shift) - LOGLAM_START) / LOGLAM_STEP
+    pixel = f", pixel {place:.1f}" if 0 <= place <= N_WAVE - 1 else ""
+    observed = line.wave_vac * (1.0 + frame.z)
+    return f"{line.name}: {line.wave_vac:.2f} Å rest, {observed:.2f} Å observed (vacuum){pixel}"

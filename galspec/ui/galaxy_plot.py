@@ -18,7 +18,7 @@ from galspec.ui.galaxy_pins import pin_controls, pinned_curves
 from galspec.ui.galaxy_redshift import frame_controls
 from galspec.ui.labels import number
 from galspec.ui.line_marks import lines_in_window
-from galspec.ui.smoothing import MAX_SMOOTH, SMOOTH_STEP, smoothed, smoothing_words
+from galspec.ui.smoothing import MAX_SMOOTH, SMOOTH_STEP, smoothed, smoothed_prediction, smoothing_words
 from galspec.ui.windows import PRESETS
 
 
@@ -81,8 +81,11 @@ def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
     pinned, problems = pinned_curves(survey, str(values["id"]))
     for problem in problems:
         st.warning(problem)
+    smooth = state.current_smoothing()
+    if smooth:
+        pinned = [(name, smoothed_prediction(comparison, curve, smooth)) for name, curve in pinned]
     figure = spectrum_figure(
-        smoothed(comparison, state.current_smoothing()),
+        smoothed(comparison, smooth),
         frame=frame,
         window=window,
         marks=lines_in_window(state.current_lines(), window, frame.z, own_marks()),
@@ -98,7 +101,6 @@ def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
         config=CHART_CONFIG,
         alt=spectrum_alt(survey, comparison, values, frame),
     )
-    smooth = state.current_smoothing()
     notes = [
         trial_note(comparison, frame),
         f"All curves smoothed, {smoothing_words(smooth)}." if smooth else "",

@@ -134,6 +134,37 @@ def test_in_the_observed_frame_the_pixels_stand_still(open_page):
     np.testing.assert_allclose(_x(_figure(at)["data"][0]), pixels, rtol=1e-12)
 
 
+def test_back_takes_redshift_frame_and_pins_back(open_page, toy_survey_dir):
+    at = open_page("galaxy", id=GALAXY, z="0.08", frame="obs", pin=NEXT, line="5303.0")
+    at.query_params.clear()
+    at.query_params["id"] = GALAXY
+    at.run()
+    assert at.number_input(key="galaxy_z").value == _catalog_z(toy_survey_dir)
+    assert at.button_group(key="galaxy_frame").value == "rest"
+    assert f"predicted for {NEXT}" not in _names(at)
+    assert "line" not in at.query_params
+
+
+def test_browse_and_back_by_the_menu_keeps_the_view(open_page):
+    at = open_page("galaxy", id=GALAXY, z="0.08", frame="obs", pin=NEXT, line="5303.0", win="hb")
+    before = _figure(at)
+    at.query_params.clear()
+    at.switch_page("pages/browse.py").run()
+    at.query_params.clear()
+    at.switch_page("pages/galaxy.py").run()
+    assert not at.exception
+    assert _figure(at) == before
+    assert (_param(at, "z"), _param(at, "frame"), _param(at, "pin")) == ("0.08000", "obs", NEXT)
+
+
+def test_pinned_predictions_are_smoothed_like_the_others(open_page):
+    at = open_page("galaxy", id=GALAXY, pin=NEXT)
+    place = _names(at).index(f"predicted for {NEXT}")
+    sharp = _figure(at)["data"][place]["y"]["bdata"]
+    at.slider(key="galaxy_smooth").set_value(3.0).run()
+    assert _figure(at)["data"][place]["y"]["bdata"] != sharp
+
+
 def test_an_unknown_frame_is_one_sentence(open_page):
     at = open_page("galaxy", id=GALAXY, frame="lab")
     assert "“lab” is neither rest nor obs" in _warnings(at)

@@ -96,6 +96,16 @@ def test_sky_lines_keep_their_observed_wavelength(comparison):
     assert not [line for line in lines_in_window("major", WINDOW, 0.06) if line.kind == "sky"]
 
 
+def test_the_pointer_on_a_name_tells_wavelengths_in_both_frames_and_the_pixel(comparison):
+    halpha = line_by_name("Halpha")
+    frame = Frame(0.05, 0.06)
+    note = _figure(comparison, frame, marks=[halpha]).to_plotly_json()["layout"]["annotations"][0]["hovertext"]
+    assert note.startswith(f"Halpha: 6564.61 Å rest, {6564.61 * 1.06:.2f} Å observed (vacuum), pixel ")
+    pixel = float(note.rsplit(" ", 1)[1])
+    at_pixel = np.interp(pixel, np.arange(1000), frame.of_pixels(wave_grid()))
+    assert at_pixel == pytest.approx(6564.61, abs=0.2)  # a tenth of a pixel is 0.6 A
+
+
 def test_own_lines_are_drawn_unless_none_are():
     own = [CustomLine(5303.0, "mine").as_line()]
     for choice, n_own in (("major", 1), ("all", 1), ("none", 0)):
