@@ -72,21 +72,31 @@ def lines_in_window(
 
 
 def place_labels(lines: list[SpectralLine], window: tuple[float, float]) -> list[LineLabel]:
-    """Lay out the names in two rows; a name that fits into neither is left out (its line is still marked)."""
+    """Lay out the names in two rows; a name that fits into neither is left out (its line is still marked).
+
+    The reader's own lines are named first, the others where there is room, from left to right.
+    """
     px_per_angstrom = _PLOT_WIDTH_PX / (window[1] - window[0])
     placed: list[LineLabel] = []
     for is_absorption in (False, True):
-        free_from = [-np.inf] * N_ROWS
+        taken: list[list[tuple[float, float]]] = [[] for _ in range(N_ROWS)]
         mine = [line for line in lines if (line.kind == "absorption") == is_absorption]
-        for group in _groups(mine, px_per_angstrom):
+        own = [line for line in mine if line.kind == "custom"]
+        others = [line for line in mine if line.kind != "custom"]
+        for group in [*_groups(own, px_per_angstrom), *_groups(others, px_per_angstrom)]:
             wave = float(np.mean([line.wave_vac for line in group]))
             half = len(group[0].label) * _CHARACTER_PX / 2.0
             centre = (wave - window[0]) * px_per_angstrom
-            row = next((row for row in range(N_ROWS) if centre - half >= free_from[row]), None)
+            span = (centre - half, centre + half)
+            row = next((row for row in range(N_ROWS) if _is_free(span, taken[row])), None)
             if row is not None:
-                free_from[row] = centre + half + _MIN_GAP_PX
+                taken[row].append(span)
                 placed.append(LineLabel(group[0].label, wave, row, tuple(group), is_absorption))
     return placed
+
+
+def _is_free(span: tuple[float, float], taken: list[tuple[float, float]]) -> bool:
+    return all(span[1] + _MIN_GAP_PX <= low or span[0] >= high + _MIN_GAP_PX for low, high in taken)
 
 
 def _groups(lines: list[SpectralLine], px_per_angstrom: float) -> list[list[SpectralLine]]:
