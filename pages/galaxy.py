@@ -3,9 +3,10 @@
 import streamlit as st
 
 from galspec.core.errors import GalspecError
-from galspec.ui import galaxy, galaxy_files, galaxy_panels
+from galspec.ui import galaxy, galaxy_files, galaxy_line_box, galaxy_panels, galaxy_pins, galaxy_plot, galaxy_redshift
 from galspec.ui.boot import boot
 from galspec.ui.cache import comparison, current_survey, has_galaxy
+from galspec.ui.galaxy_scores import percentile_line
 from galspec.ui.galaxy_state import read_plot_state, read_view, write_url
 from galspec.ui.models import is_loaded
 from galspec.ui.verdict_panel import verdict_row
@@ -24,21 +25,26 @@ if not has_galaxy(survey, view.galaxy_id):
     st.stop()
 
 values = survey.catalog.iloc[survey.row(view.galaxy_id)].to_dict()
-for problem in [*problems, *read_plot_state(view.is_linked)]:
+problems += read_plot_state(view.is_linked)
+frame, found = galaxy_redshift.read_frame(view.is_linked, view.galaxy_id, float(values["redshift"]))
+problems += [*found, *galaxy_line_box.read_custom_lines(view.is_linked), *galaxy_pins.read_pins(view.is_linked, survey)]
+for problem in problems:
     st.warning(problem)
 galaxy.title_line(survey, view)
 
-left, right = st.columns([1, 3], gap="small")
-with left:
+with st.container(key="galaxy_top"):
+    left, right = st.columns([1, 3], gap="small")
+with left, st.container(key="galaxy_images"):
     galaxy.image_panel(survey, view)
-with right:
-    galaxy.plot_controls()
+with right, st.container(gap="xsmall"):
+    galaxy_plot.plot_controls(frame, view.galaxy_id)
     with st.spinner("Loading the model (once per start) …", show_time=True) if not is_loaded() else st.container():
         curves = comparison(survey, view.galaxy_id)
     for problem in curves.problems:
         st.error(problem)
-    galaxy.spectrum_panel(survey, curves, values)
+    galaxy_plot.spectrum_panel(survey, curves, values, frame)
     galaxy.numbers(curves)
+    percentile_line(survey, view.galaxy_id)
 
 verdict_row(survey.name, view.galaxy_id)
 panel = galaxy_panels.panel_choice()
@@ -54,4 +60,4 @@ with left:
 with right:
     galaxy.latents(curves)
     galaxy_files.downloads(survey, curves, values)
-write_url(view)
+write_url(view, galaxy_redshift.frame_url(frame) | galaxy_line_box.lines_url() | galaxy_pins.pins_url())

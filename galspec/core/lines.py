@@ -8,7 +8,7 @@ carry a flux-weighted mean and are exempt from the Morton test.
 import dataclasses
 from typing import Final, Literal
 
-LineKind = Literal["balmer", "forbidden", "helium", "absorption", "sky"]
+LineKind = Literal["balmer", "forbidden", "helium", "absorption", "sky", "custom"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SpectralLine:
     wave_air : float
         Wavelength in air in angstrom, the value the name is made from.
     kind : str
-        One of balmer, forbidden, helium, absorption, sky.
+        One of balmer, forbidden, helium, absorption, sky, custom (not of the table).
     is_major : bool
         Drawn by default.
     is_blend : bool

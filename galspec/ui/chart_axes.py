@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from galspec.ui.galaxy_frame import Frame, redshift_text
 from galspec.ui.theme import GREY
 from galspec.ui.windows import Window
 
@@ -10,12 +11,19 @@ MAIN: Final = (0.31, 1.0)
 RESIDUAL: Final = (0.0, 0.25)
 
 
-def spectrum_axes(redshift: float, window: Window, y_range: tuple[float, float], limit: float) -> dict[str, Any]:
-    """Return the axes of the spectrum figure: rest frame below, observed frame above, residual in a panel of its own.
+def axis_titles(frame: Frame) -> tuple[str, str]:
+    """Return the titles of the bottom and of the top axis: frame, medium, unit, and the redshift between them."""
+    redshift = f"trial z = {redshift_text(frame.z)}" if frame.is_trial else f"z = {frame.z:.5f}"
+    rest, observed = "Rest-frame wavelength, vacuum [Å]", f"Observed wavelength, vacuum [Å], {redshift}"
+    return (rest, observed) if frame.is_rest else (observed, rest)
+
+
+def spectrum_axes(frame: Frame, window: Window, y_range: tuple[float, float], limit: float) -> dict[str, Any]:
+    """Return the axes of the spectrum figure: its frame below, the other above, residual in a panel of its own.
 
     Parameters
     ----------
-    redshift : float
+    frame : Frame
     window : (float, float)
         Rest-frame wavelengths in angstrom.
     y_range : (float, float)
@@ -23,22 +31,30 @@ def spectrum_axes(redshift: float, window: Window, y_range: tuple[float, float],
     limit : float
         Of the residual, both signs.
     """
-    ticks = {"ticks": "outside", "tickfont": {"size": 12}, "showline": True, "linecolor": GREY, "tickcolor": GREY}
+    bottom, top = axis_titles(frame)
+    ticks = {
+        "ticks": "outside",
+        "tickfont": {"size": 12},
+        "showline": True,
+        "linecolor": GREY,
+        "tickcolor": GREY,
+        "automargin": False,  # the margins have room for titles and ticks
+    }
     return {
         "xaxis": {
             **ticks,
-            "title": {"text": "Rest-frame wavelength, vacuum [Å]", "standoff": 6},
-            "range": list(window),
+            "title": {"text": bottom, "standoff": 12},
+            "range": list(frame.window(window)),
             "anchor": "y2",
             "hoverformat": ".1f",
             "tickformat": "d",
-            "unifiedhovertitle": {"text": "%{x:.1f} Å rest, vacuum"},
+            "unifiedhovertitle": {"text": f"%{{x:.1f}} Å {'rest' if frame.is_rest else 'observed'}, vacuum"},
             "zeroline": False,
         },
         "xaxis2": {
             **ticks,
-            "title": {"text": f"Observed wavelength, vacuum [Å], z = {redshift:.5f}", "standoff": 4},
-            "range": [edge * (1.0 + redshift) for edge in window],
+            "title": {"text": top, "standoff": 4},
+            "range": list(frame.other_window(window)),
             "overlaying": "x",
             "side": "top",
             "anchor": "y",

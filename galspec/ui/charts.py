@@ -1,5 +1,6 @@
 """The spectrum figure of the Galaxy page: three curves over their residual."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -8,21 +9,31 @@ from numpy.typing import NDArray
 
 from galspec.core.lines import SpectralLine
 from galspec.core.wavelength import wave_edges
-from galspec.ui.chart_axes import MAIN, RESIDUAL, spectrum_axes
+from galspec.ui.chart_axes import spectrum_axes
+from galspec.ui.chart_lines import line_annotations, line_shapes
 from galspec.ui.comparison import Comparison
-from galspec.ui.line_marks import LineChoice, LineLabel, lines_in_window, place_labels
-from galspec.ui.theme import DASHES, GREY, SERIES, WIDTHS
+from galspec.ui.figures import figure_of
+from galspec.ui.galaxy_frame import Frame
+from galspec.ui.line_marks import place_labels
+from galspec.ui.theme import DASHES, GREY, PINNED_DASHES, SERIES, WIDTHS
 from galspec.ui.windows import Window
 
 Floats = NDArray[np.float64]
+#: Id and prediction of another galaxy.
+Pinned = tuple[str, Floats]
 
 _GUIDES: Final = ((1.0, "dash"), (3.0, "dot"))
 #: A pixel is drawn at least to this many sigmas below its value.
 _CERTAIN_SIGMAS: Final = 2.0
 _HEADROOM: Final = 0.08
 _LABEL_ROOM: Final = 0.07
-#: Of a line's name, in paper coordinates.
-_LABEL_HEIGHT: Final = 0.046
+
+#: Places of pinned predictions among the traces: the theme's colours there (green, ochre, teal) are no other curve's.
+_PINNED_PLACES: Final = (4, 6, 7)
+
+_MARGINS: Final = {"l": 58, "r": 12, "t": 68, "b": 46}
+#: From the plot to its legend: ticks and title of the top axis lie between.
+_LEGEND_PX: Final = 44.0
 
 #: Settings of Plotly's own tool bar: zoom is on the server, so its zoom tools would be lost at the next rerun.
 CHART_CONFIG: Final = {
@@ -52,7 +63,14 @@ def series_names(is_simulated: bool) -> dict[str, str]:
     }
 
 
-def curve_range(comparison: Comparison, window: Window, include_all: bool = False) -> tuple[float, float]:
+def curve_range(
+    comparison: Comparison,
+    window: Window,
+    include_all: bool = False,
+    *,
+    shift: float = 1.0,
+    pinned: Sequence[Pinned] = (),
+) -> tuple[float, float]:
     """Return the y range: the noise-free curves in full, the observed pixels without their extremes.
 
     Parameters
@@ -62,21 +80,31 @@ def curve_range(comparison: Comparison, window: Window, include_all: bool = Fals
         Rest-frame wavelengths in angstrom.
     include_all : bool
         Take every observed pixel, not only the 1-99 percentiles and what stands out of the noise.
+    shift : float
+        Rest wavelength of the observed pixels over that on the grid; see `Frame.shift`.
+    pinned : sequence of (str, ndarray)
+        Predictions of other galaxies.
 
     Returns
     -------
     low, high : float
         Zero is always inside; 8 % of margin.
     """
-    inside = (comparison.wave >= window[0]) & (comparison.wave <= window[1])
+    inside = _inside(comparison.wave, window)
     values = [np.zeros(1)]
-    values += [curve[inside] for curve in (comparison.prediction, comparison.reconstruction) if curve is not None]
+    curves = (comparison.prediction, comparison.reconstruction, *(curve for _, curve in pinned))
+    values += [curve[inside] for curve in curves if curve is not None]
     if comparison.observed is not None:
-        values.append(_pixel_range(comparison, inside & comparison.has_data, include_all))
+        pixels = _inside(comparison.wave * shift, window)
+        values.append(_pixel_range(comparison, pixels & comparison.has_data, include_all))
     merged = np.concatenate(values)
     low, high = float(merged.min()), float(merged.max())
     margin = _HEADROOM * max(high - low, 1e-3)
     return (low - margin if low < 0 else 0.0), high + margin
+
+
+def _inside(wave: Floats, window: Window) -> NDArray[np.bool_]:
+    return (wave >= window[0]) & (wave <= window[1])
 
 
 def _pixel_range(comparison: Comparison, chosen: NDArray[np.bool_], include_all: bool) -> Floats:
@@ -93,26 +121,29 @@ def _pixel_range(comparison: Comparison, chosen: NDArray[np.bool_], include_all:
 def spectrum_figure(
     comparison: Comparison,
     *,
-    redshift: float,
+    frame: Frame,
     window: Window,
-    lines: LineChoice,
+    marks: list[SpectralLine],
     is_simulated: bool,
+    pinned: Sequence[Pinned] = (),
     include_all: bool = False,
-    height: int = 430,
+    height: int = 410,
 ) -> go.Figure:
     """Draw observed spectrum, VAE reconstruction and prediction over their residual.
 
     Parameters
     ----------
     comparison : Comparison
-    redshift : float
-        For the top axis.
+    frame : Frame
+        Of the bottom axis, and the redshift in use: the observed pixels lie where it puts them.
     window : (float, float)
         Rest-frame wavelengths in angstrom.
-    lines : str
-        Which lines to mark: major, all, none.
+    marks : list of SpectralLine
+        Of `lines_in_window`.
     is_simulated : bool
         Writes SIMULATED across the plot.
+    pinned : sequence of (str, ndarray of shape (1000,))
+        Ids and predictions of at most three other galaxies; with three, the reconstruction is hidden at first.
     include_all : bool
         See `curve_range`.
     height : int
@@ -123,43 +154,49 @@ def spectrum_figure(
     Figure
         Series colours are left to the theme, in the order of `theme.SERIES`.
     """
-    marked = lines_in_window(lines, window)
-    labels = place_labels(marked, window)
-    low, high = curve_range(comparison, window, include_all)
+    labels = place_labels(marks, window)
+    low, high = curve_range(comparison, window, include_all, shift=frame.shift, pinned=pinned)
     if labels:
         rows = 1 + max((label.row for label in labels if not label.is_absorption), default=-1)
         high += rows * _LABEL_ROOM * (high - low)
-    limit = _residual_limit(comparison, window)
-    traces = [*_curve_traces(comparison, is_simulated), _residual_trace(comparison), _mask_trace(comparison)]
-    traces += [_off_scale_trace(comparison, limit), _top_axis_trace(redshift)]
+    residual = comparison.residual(frame.shift)
+    limit = _residual_limit(residual, _inside(comparison.wave * frame.shift, window))
+    traces = [*_curve_traces(comparison, frame, is_simulated), _residual_trace(comparison, frame, residual)]
+    traces += [_mask_trace(comparison, frame)]
+    traces[2]["visible"] = "legendonly" if len(pinned) >= len(PINNED_DASHES) else True
+    for place, trace in zip(_PINNED_PLACES, _pinned_traces(comparison, frame, pinned), strict=False):
+        traces.insert(place, trace)
+    traces += [_off_scale_trace(comparison, frame, residual, limit), _top_axis_trace(frame, window)]
+    legend = 1.0 + _LEGEND_PX / (height - _MARGINS["t"] - _MARGINS["b"])  # Plotly counts in heights of the plot
     layout = {
-        **spectrum_axes(redshift, window, (low, high), limit),
+        **spectrum_axes(frame, window, (low, high), limit),
         "height": height,
-        "margin": {"l": 58, "r": 12, "t": 78, "b": 40},
+        "margin": _MARGINS,
         "plot_bgcolor": "rgba(0,0,0,0)",  # else the background would cover what is drawn below the curves
-        "legend": {"orientation": "h", "x": 0, "y": 1.165, "yanchor": "bottom", "font": {"size": 13}},
+        "legend": {"orientation": "h", "x": 0, "y": legend, "yanchor": "bottom", "font": {"size": 13}},
         "dragmode": "select",
         "selectdirection": "h",
         "hovermode": "x unified",
-        "shapes": [*_guide_shapes(), *_line_shapes(marked, labels)],
-        "annotations": _line_annotations(labels, redshift),
+        "shapes": [*_guide_shapes(), *line_shapes(marks, labels, frame)],
+        "annotations": line_annotations(labels, frame),
         "font": {"size": 13},
     }
     if is_simulated:
         layout["annotations"].append(_watermark())
-    return go.Figure({"data": traces, "layout": layout})
+    return figure_of(traces, layout)
 
 
-def _curve_traces(comparison: Comparison, is_simulated: bool) -> list[dict[str, Any]]:
+def _curve_traces(comparison: Comparison, frame: Frame, is_simulated: bool) -> list[dict[str, Any]]:
     curves = dict(zip(SERIES, (comparison.observed, comparison.prediction, comparison.reconstruction), strict=True))
     names = series_names(is_simulated)
     order = {"observed": 1, "reconstruction": 2, "predicted": 3}
+    models, pixels = frame.of_rest(comparison.wave), frame.of_pixels(comparison.wave)
     return [
         {
             "type": "scatter",
             "mode": "lines",
             "name": names[key],
-            "x": comparison.wave,
+            "x": pixels if key == "observed" else models,
             "y": np.full(len(comparison.wave), np.nan) if curve is None else curve,
             "connectgaps": False,
             "line": {"width": WIDTHS[key], "dash": DASHES[key], "shape": "hvh" if key == "observed" else "linear"},
@@ -172,13 +209,29 @@ def _curve_traces(comparison: Comparison, is_simulated: bool) -> list[dict[str, 
     ]
 
 
-def _residual_trace(comparison: Comparison) -> dict[str, Any]:
-    residual = comparison.residual()
+def _pinned_traces(comparison: Comparison, frame: Frame, pinned: Sequence[Pinned]) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"predicted for {galaxy_id}",
+            "x": frame.of_rest(comparison.wave),
+            "y": curve,
+            "line": {"width": 1.4, "dash": dash},
+            "zorder": 2,
+            "legendrank": 5 + place,
+            "hovertemplate": "%{y:.3f}",
+        }
+        for place, ((galaxy_id, curve), dash) in enumerate(zip(pinned, PINNED_DASHES, strict=False))
+    ]
+
+
+def _residual_trace(comparison: Comparison, frame: Frame, residual: Floats | None) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines",
         "name": "(predicted − observed) / σ",
-        "x": comparison.wave,
+        "x": frame.of_pixels(comparison.wave),
         "y": np.full(len(comparison.wave), np.nan) if residual is None else residual,
         "yaxis": "y2",
         "connectgaps": False,
@@ -188,19 +241,15 @@ def _residual_trace(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _residual_limit(comparison: Comparison, window: Window) -> float:
-    residual = comparison.residual()
-    if residual is None:
-        return 5.0
-    inside = (comparison.wave >= window[0]) & (comparison.wave <= window[1]) & np.isfinite(residual)
-    return max(5.0, 1.25 * float(np.percentile(np.abs(residual[inside]), 99.0))) if inside.any() else 5.0
+def _residual_limit(residual: Floats | None, inside: NDArray[np.bool_]) -> float:
+    values = np.zeros(0) if residual is None else np.abs(residual[inside & np.isfinite(residual)])
+    return max(5.0, 1.25 * float(np.percentile(values, 99.0))) if len(values) else 5.0
 
 
-def _off_scale_trace(comparison: Comparison, limit: float) -> dict[str, Any]:
-    residual = comparison.residual()
+def _off_scale_trace(comparison: Comparison, frame: Frame, residual: Floats | None, limit: float) -> dict[str, Any]:
     values = np.zeros(0) if residual is None else residual
     is_off = np.abs(np.nan_to_num(values)) > limit
-    wave = comparison.wave[: len(values)][is_off]
+    wave = frame.of_pixels(comparison.wave[: len(values)][is_off])
     return {
         "type": "scatter",
         "mode": "markers",
@@ -231,8 +280,8 @@ def masked_runs(has_data: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(np.flatnonzero(change == -1).tolist(), np.flatnonzero(change == 1).tolist(), strict=True))
 
 
-def _mask_trace(comparison: Comparison) -> dict[str, Any]:
-    edges = wave_edges()
+def _mask_trace(comparison: Comparison, frame: Frame) -> dict[str, Any]:
+    edges = frame.of_pixels(wave_edges()).tolist()
     x: list[float | None] = []
     y: list[float | None] = []
     for first, last in masked_runs(comparison.has_data):
@@ -256,11 +305,11 @@ def _mask_trace(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _top_axis_trace(redshift: float) -> dict[str, Any]:
+def _top_axis_trace(frame: Frame, window: Window) -> dict[str, Any]:
     # An axis without a trace is not drawn.
     return {
         "type": "scatter",
-        "x": [5000.0 * (1.0 + redshift)],
+        "x": [frame.other_window(window)[0]],
         "y": [None],
         "xaxis": "x2",
         "showlegend": False,
@@ -284,61 +333,6 @@ def _guide_shapes() -> list[dict[str, Any]]:
         for level, dash in _GUIDES
         for sign in (-1, 1)
     ]
-
-
-def _line_shapes(lines: list[SpectralLine], labels: list[LineLabel]) -> list[dict[str, Any]]:
-    label_of = {line.name: label for label in labels for line in label.lines}
-    shapes = []
-    for line in lines:
-        for y0, y1 in _line_segments(label_of.get(line.name)):
-            shapes.append(
-                {
-                    "type": "line",
-                    "xref": "x",
-                    "yref": "paper",
-                    "x0": line.wave_vac,
-                    "x1": line.wave_vac,
-                    "y0": y0,
-                    "y1": y1,
-                    "line": {"color": GREY, "width": 1, "dash": "dash" if line.kind == "absorption" else "dot"},
-                    "opacity": 0.7,
-                    "layer": "below",
-                }
-            )
-    return shapes
-
-
-def _line_segments(label: LineLabel | None) -> list[tuple[float, float]]:
-    """Return the parts of a marker in paper coordinates: it stops where its own name is written."""
-    if label is None:
-        return [(0.0, 1.0)]
-    depth = (label.row + 1) * _LABEL_HEIGHT
-    return [(0.0, RESIDUAL[1]), (MAIN[0] + depth, 1.0)] if label.is_absorption else [(0.0, 1.0 - depth)]
-
-
-def _line_annotations(labels: list[LineLabel], redshift: float) -> list[dict[str, Any]]:
-    annotations = []
-    for label in labels:
-        offset = label.row * _LABEL_HEIGHT
-        facts = "<br>".join(
-            f"{line.name}: {line.wave_vac:.2f} Å rest, {line.wave_vac * (1 + redshift):.2f} Å observed (vacuum)"
-            for line in label.lines
-        )
-        annotations.append(
-            {
-                "x": label.wave,
-                "y": MAIN[0] + 0.004 + offset if label.is_absorption else 0.996 - offset,
-                "xref": "x",
-                "yref": "paper",
-                "yanchor": "bottom" if label.is_absorption else "top",
-                "text": label.text,
-                "showarrow": False,
-                "font": {"size": 12},
-                "hovertext": facts,
-                "borderpad": 0,
-            }
-        )
-    return annotations
 
 
 def _watermark() -> dict[str, Any]:

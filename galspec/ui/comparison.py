@@ -88,11 +88,21 @@ class Comparison:
             chi2_nu=float(np.mean((difference / self.sigma[good]) ** 2)), rmse=float(np.sqrt(np.mean(difference**2)))
         )
 
-    def residual(self) -> Floats | None:
-        """Return (prediction - observed) / sigma, NaN where there are no data."""
+    def residual(self, shift: float = 1.0) -> Floats | None:
+        """Return (prediction - observed) / sigma at the observed pixels, NaN where there are no data.
+
+        Parameters
+        ----------
+        shift : float
+            Rest wavelength of a pixel at a trial redshift over that on the grid, (1 + z0) / (1 + z). The prediction
+            has no noise, so it is interpolated linearly to the pixels; NaN where it does not reach them.
+        """
         if self.prediction is None or self.observed is None or self.sigma is None:
             return None
-        return np.asarray((self.prediction - self.observed) / self.sigma)
+        prediction = self.prediction
+        if shift != 1.0:
+            prediction = np.interp(self.wave * shift, self.wave, prediction, left=np.nan, right=np.nan)
+        return np.asarray((prediction - self.observed) / self.sigma)
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""Parts of the Galaxy page: images, spectra, numbers, truths, latents."""
+"""Parts of the Galaxy page: title, images, numbers, truths, latents."""
 
 from typing import Any
 
@@ -7,12 +7,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from galspec.core.errors import GalspecError
-from galspec.core.lines import LINES as LINE_TABLE
 from galspec.store.survey import Survey
 from galspec.ui import address
 from galspec.ui import galaxy_state as state
 from galspec.ui.cache import cutout, survey_key
-from galspec.ui.charts import CHART_CONFIG, spectrum_figure
 from galspec.ui.comparison import Comparison
 from galspec.ui.copy_link import copy_link
 from galspec.ui.galaxy_state import GalaxyView
@@ -21,9 +19,7 @@ from galspec.ui.help import help_button
 from galspec.ui.images import band_images, composite_image, missing_share
 from galspec.ui.labels import number
 from galspec.ui.latent_chart import latent_figure
-from galspec.ui.smoothing import MAX_SMOOTH, SMOOTH_STEP, smoothed, smoothing_words
 from galspec.ui.truths import CLASSES, OBSERVATION, truth_table
-from galspec.ui.windows import PRESETS
 
 
 def unknown_galaxy(survey: Survey, view: GalaxyView) -> None:
@@ -94,109 +90,6 @@ def image_panel(survey: Survey, view: GalaxyView) -> None:
 @st.cache_data(show_spinner=False, max_entries=64)
 def _pictures(_image: NDArray[np.float32], key: str, galaxy_id: str) -> tuple[bytes, bytes]:  # noqa: ARG001
     return composite_image(_image), band_images(_image)
-
-
-def plot_controls() -> None:
-    """Draw the choice of window, of smoothing and flux axis, and of line markers."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.segmented_control(
-            "Wavelength window",
-            list(PRESETS),
-            format_func=lambda key: PRESETS[key][0],
-            key=state.PRESET,
-            on_change=state.on_preset,
-            label_visibility="collapsed",
-            width="content",
-        )
-        st.button(
-            "Back",
-            key="galaxy_zoom_back",
-            icon=":material/undo:",
-            shortcut="Esc",
-            help="Return to the wavelength window before this one.",
-            on_click=state.zoom_back,
-        )
-        st.space("stretch")
-        smooth = state.current_smoothing()
-        with st.popover(f"Smooth: {smooth:g} px" if smooth else "Display", key="galaxy_display"):
-            _display_controls(smooth)
-        st.segmented_control(
-            "Line markers",
-            state.LINE_CHOICES,
-            format_func=lambda choice: {"major": "Major lines", "all": "All", "none": "None"}[choice],
-            key=state.LINES,
-            on_change=address.touch,
-            label_visibility="collapsed",
-            width="content",
-        )
-
-
-def _display_controls(smooth: float) -> None:
-    st.slider(
-        "Smoothing: Gaussian, σ in pixels",
-        0.0,
-        MAX_SMOOTH,
-        step=SMOOTH_STEP,
-        format="%.1f px",
-        key=state.SMOOTH,
-        on_change=address.touch,
-    )
-    st.caption(
-        f"Now {smoothing_words(smooth)}. All curves alike, errors propagated; numbers, measured lines and downloads "
-        "stay those of the pixels as they are."
-    )
-    st.toggle(
-        "All pixels",
-        key=state.INCLUDE_ALL,
-        on_change=address.touch,
-        help="Scale the flux axis to every observed pixel in the window.",
-    )
-
-
-def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any]) -> None:
-    """Draw the spectra; a box drawn in the plot becomes the window."""
-    redshift = float(values["redshift"])
-    figure = spectrum_figure(
-        smoothed(comparison, state.current_smoothing()),
-        redshift=redshift,
-        window=state.current_window(),
-        lines=state.current_lines(),
-        is_simulated=survey.source == "SIMULATED",
-        include_all=bool(st.session_state.get(state.INCLUDE_ALL)),
-    )
-    st.plotly_chart(
-        figure,
-        key=state.CHART,
-        on_select=state.on_box,
-        selection_mode="box",
-        config=CHART_CONFIG,
-        alt=spectrum_alt(survey, comparison, values),
-    )
-    smooth = state.current_smoothing()
-    note = f"All curves smoothed, {smoothing_words(smooth)}. " if smooth else ""
-    st.caption(
-        f"{note}The prediction has no error bar and no flux scale: it is a shape, divided by its median. A pixel is "
-        "269 km/s: line widths mean nothing. Residual: (predicted − observed) / σ, guides at ±1 dashed, ±3 dotted. "
-        "Drag over a range to zoom, Esc goes back."
-    )
-
-
-def spectrum_alt(survey: Survey, comparison: Comparison, values: dict[str, Any]) -> str:
-    """Describe the plot from its data, for readers who cannot see it."""
-    kind = "simulated galaxy" if survey.source == "SIMULATED" else "galaxy"
-    text = f"Spectrum of {kind} {values['id']}, z {float(values['redshift']):.4f}."
-    scores = comparison.scores(comparison.prediction)
-    if scores is not None:
-        text += f" Prediction against observation: chi squared per pixel {scores.chi2_nu:.2f}, rms {scores.rmse:.3f}."
-    if comparison.prediction is not None and comparison.reconstruction is not None:
-        difference = comparison.prediction - comparison.reconstruction
-        index = int(np.argmax(np.abs(difference)))
-        percent = 100.0 * difference[index] / max(abs(comparison.reconstruction[index]), 1e-6)
-        wave = comparison.wave[index]
-        nearest = min(LINE_TABLE, key=lambda line: abs(line.wave_vac - wave))
-        near = f" near {nearest.name}" if abs(nearest.wave_vac - wave) < 10.0 else ""
-        text += f" Prediction and VAE reconstruction differ most at {wave:.0f} angstrom{near}: {percent:+.0f} %."
-    return text
 
 
 def numbers(comparison: Comparison) -> None:

@@ -7,13 +7,13 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from galspec.core.errors import GalspecError
-from galspec.store.scores import ScoreTable, read_scores
 from galspec.store.similar import similar_galaxies
 from galspec.store.survey import Survey
 from galspec.ui import address
 from galspec.ui import galaxy_state as state
 from galspec.ui.cache import survey_key, thumbnail_uri
 from galspec.ui.comparison import Comparison
+from galspec.ui.galaxy_scores import stored_scores
 from galspec.ui.gallery import gallery
 from galspec.ui.labels import class_word, number
 from galspec.ui.measured import (
@@ -24,7 +24,6 @@ from galspec.ui.measured import (
     measure_curves,
     widths_table,
 )
-from galspec.ui.model_card import ModelCard, model_dir, read_model_card
 from galspec.ui.models import load_models
 
 _N_SIMILAR: Final = 8
@@ -105,10 +104,7 @@ def measured_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
 def similar_panel(survey: Survey, galaxy_id: str) -> None:
     """Draw the galaxies nearest in predicted latents and in the network's view of the image; a click opens one."""
     try:
-        card = read_model_card(model_dir())
-        path = survey.prediction_path(card.name)
-        stamp = path.stat().st_mtime_ns if path.is_file() else 0
-        table = _scores(survey, survey_key(survey), stamp, card)
+        table = stored_scores(survey)
     except GalspecError as error:
         st.info(f"Nearest galaxies need scores of the model in use: {error}", icon=":material/info:")
         return
@@ -116,11 +112,6 @@ def similar_panel(survey: Survey, galaxy_id: str) -> None:
         st.markdown(f"**{title}** ({unit})")
         _similar_row(survey, galaxy_id, getattr(table, name), key)
     st.caption(f"The {_N_SIMILAR} nearest of {len(survey):,}, nearest first; the galaxy itself is left out.")
-
-
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _scores(_survey: Survey, key: str, stamp: int, card: ModelCard) -> ScoreTable:  # noqa: ARG001
-    return read_scores(_survey, card.name, model_sha256=card.sha256, vae_sha256=card.vae_sha256)
 
 
 def _similar_row(survey: Survey, galaxy_id: str, vectors: NDArray[np.float32], key: str) -> None:

@@ -30,7 +30,7 @@ _KEPT_PANEL, _KEPT_SMOOTH = "galaxy_panel_kept", "galaxy_smooth_kept"
 _KEPT_ID: Final = "galaxy_id"
 _QUERY: Final = "browse_query"
 _PAGE: Final = "galaxy"
-URL_NAMES: Final = ("id", "q", "sort", "win", "lines", "panel", "smooth")
+URL_NAMES: Final = ("id", "q", "sort", "win", "z", "frame", "lines", "line", "pin", "panel", "smooth")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,12 +133,20 @@ def _read_panel(is_linked: bool) -> list[str]:
     return [f"The URL's panel “{chosen[:20]}” is none of {', '.join(PANELS)}; none is opened."]
 
 
-def write_url(view: GalaxyView) -> None:
-    """Let the address reproduce the page: galaxy, list, window, lines, smoothing, open panel."""
+def write_url(view: GalaxyView, others: dict[str, str]) -> None:
+    """Let the address reproduce the page: galaxy, list, window, lines, smoothing, open panel.
+
+    Parameters
+    ----------
+    view : GalaxyView
+    others : dict of str to str
+        What other parts of the page add: redshift, frame, the reader's lines, pinned galaxies.
+    """
     window, lines = window_text(current_window()), current_lines()
     st.session_state[_KEPT_LINES], st.session_state[_KEPT_ID] = lines, view.galaxy_id
     wanted = {"id": view.galaxy_id, **view.query.url}
     wanted |= {"win": window} if window != "full" else {}
+    wanted |= others
     wanted |= {"lines": lines} if lines != "major" else {}
     panel = st.session_state[_KEPT_PANEL] = current_panel()
     wanted |= {"panel": panel} if panel else {}
@@ -178,17 +186,43 @@ def on_preset() -> None:
     _set_window(PRESETS[st.session_state[PRESET] or "full"][1])
 
 
-def on_box() -> None:
-    """Set the window to the box drawn in the plot; a callback."""
+def on_box(scale: float) -> None:
+    """Set the window to the box drawn in the plot; a callback.
+
+    Parameters
+    ----------
+    scale : float
+        Wavelength on the plot's axis over rest wavelength; see `Frame.scale`.
+    """
     address.touch()
     boxes = st.session_state[CHART]["selection"]["box"]
     if not boxes:
         return
-    low, high = sorted(float(value) for value in boxes[0]["x"][:2])
+    low, high = sorted(float(value) / scale for value in boxes[0]["x"][:2])
     try:
         _set_window(fit_window(low, high))
     except ValueError:
         return
+
+
+def follow(factor: float) -> None:
+    """Multiply the window's wavelengths; the full one stays full, and what leaves the grid stays at its end."""
+    address.touch()
+    window = current_window()
+    if factor == 1.0 or window == PRESETS["full"][1]:
+        return
+    try:
+        st.session_state[_WINDOW] = fit_window(window[0] * factor, window[1] * factor)
+    except ValueError:
+        return
+    st.session_state[PRESET] = preset_of(st.session_state[_WINDOW])
+
+
+def swap_lines() -> None:
+    """Go to the next choice of line markers; a callback."""
+    address.touch()
+    place = LINE_CHOICES.index(current_lines())
+    st.session_state[LINES] = LINE_CHOICES[(place + 1) % len(LINE_CHOICES)]
 
 
 def zoom_back() -> None:

@@ -195,6 +195,8 @@ def _spectrum(survey: Survey, stored: Stored, row: int, values: Mapping[Hashable
     if not st.session_state.get(_WAS_DRAWN):
         slot.skeleton(height=_HEIGHT)  # the first plot of a server waits for Plotly's import
     from galspec.ui.charts import spectrum_figure
+    from galspec.ui.galaxy_frame import Frame
+    from galspec.ui.line_marks import lines_in_window
 
     try:
         curves = _comparison(survey, stored, row)
@@ -202,16 +204,16 @@ def _spectrum(survey: Survey, stored: Stored, row: int, values: Mapping[Hashable
         slot.error(str(error))
         return ""
     redshift, is_simulated = float(values["redshift"]), survey.source == "SIMULATED"
+    window = (float(curves.wave[0]), float(curves.wave[-1]))
     figure = spectrum_figure(
         curves,
-        redshift=redshift,
-        window=(float(curves.wave[0]), float(curves.wave[-1])),
-        lines="major",
+        frame=Frame.of_catalog(redshift),
+        window=window,
+        marks=lines_in_window("major", window),
         is_simulated=is_simulated,
         height=_HEIGHT,
     )
-    # The legend's place counts in plot heights, and this plot is low.
-    figure.update_layout(dragmode=False, legend_y=1.0 + 51.0 / (_HEIGHT - 118))
+    figure.update_layout(dragmode=False)
     slot.plotly_chart(
         figure,
         key="home_spectrum",

@@ -35,7 +35,7 @@ def composite_image(cutout_njy: NDArray[np.float32]) -> bytes:
     Returns
     -------
     bytes
-        WebP, 560 pixels on a side, north up, east left.
+        JPEG, 560 pixels on a side, north up, east left.
     """
     from galspec.store.thumbnails import composite_rgb
 
@@ -46,7 +46,7 @@ def composite_image(cutout_njy: NDArray[np.float32]) -> bytes:
     _ring(draw, _COMPOSITE_SIZE / 2, _COMPOSITE_SIZE / 2, _fibre_radius(_COMPOSITE_SIZE))
     _draw_scale(draw, 16, _COMPOSITE_SIZE - 18, _COMPOSITE_SIZE / FIELD_ARCSEC, 20)
     _draw_compass(draw, _COMPOSITE_SIZE - 26, _COMPOSITE_SIZE - 26, 52, 20)
-    return _webp(image)
+    return _jpeg(image)
 
 
 def band_images(cutout_njy: NDArray[np.float32]) -> bytes:
@@ -60,7 +60,7 @@ def band_images(cutout_njy: NDArray[np.float32]) -> bytes:
     Returns
     -------
     bytes
-        WebP; every panel is the whole cutout, north up, east left.
+        JPEG; every panel is the whole cutout, north up, east left.
     """
     width, height = 3 * _PANEL_SIZE + 2 * _GAP, 2 * _PANEL_SIZE + _GAP
     sheet = Image.new("RGB", (width, height), (40, 40, 44))
@@ -74,7 +74,7 @@ def band_images(cutout_njy: NDArray[np.float32]) -> bytes:
         _ring(draw, left + middle, top + middle, _fibre_radius(_PANEL_SIZE), is_thin=True)
         _label(draw, (left + 8, top + 4), band, 26)
     _draw_key(draw, 2 * (_PANEL_SIZE + _GAP), _PANEL_SIZE + _GAP)
-    return _webp(sheet)
+    return _jpeg(sheet)
 
 
 def band_grey(image_njy: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -174,7 +174,8 @@ def _draw_key(draw: ImageDraw.ImageDraw, left: int, top: int) -> None:
     _label(draw, (left + 14, top + 176), f'{FIELD_ARCSEC:.0f}" wide', 22, "lm")
 
 
-def _webp(image: Image.Image) -> bytes:
+def _jpeg(image: Image.Image) -> bytes:
+    # Streamlit hands a JPEG on as it is; any other format it would encode as one again, at every rerun.
     buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=90, method=1)
+    image.save(buffer, format="JPEG", quality=92, subsampling=0)
     return buffer.getvalue()

@@ -3,6 +3,7 @@
 import plotly.graph_objects as go
 
 from galspec.ui.comparison import Comparison
+from galspec.ui.figures import figure_of
 
 
 def latent_figure(comparison: Comparison, height: int = 250) -> go.Figure:
@@ -32,4 +33,4 @@ def latent_figure(comparison: Comparison, height: int = 250) -> go.Figure:
         "dragmode": False,
         "font": {"size": 13},
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return figure_of(traces, layout)

@@ -37,6 +37,7 @@ _FLUXES: Final = {
     "flux_nii6583": "[N II] 6583",
 }
 _FLUX_UNIT: Final = "1e-17 erg/s/cm²"
+_SMALL: Final = {"size": 12}
 _BPT_X, _BPT_Y = (-1.6, 0.8), (-1.3, 1.4)
 
 
@@ -198,8 +199,12 @@ def bpt_figure(measured: Measured, height: int = 400) -> go.Figure:
         "yaxis": {**ticks, "title": {"text": "log<sub>10</sub>([O III] 5007 / Hβ)"}, "range": list(_BPT_Y)},
         "legend": {"orientation": "h", "x": 0, "y": -0.19, "yanchor": "top", "font": {"size": 12}},
         "annotations": [
-            {"x": x, "y": y, "text": text, "showarrow": False, "font": {"size": 12}, "opacity": 0.75}
-            for x, y, text in ((-1.2, -0.75, "star-forming"), (-0.02, -1.0, "composite"), (0.4, 0.75, "AGN"))
+            {"x": x, "y": y, "text": text, "textangle": angle, "showarrow": False, "font": _SMALL, "opacity": 0.75}
+            for x, y, text, angle in (
+                (-1.2, -0.75, "star-forming", 0),
+                (-0.03, -0.8, "composite", 70),  # along the band: across, it is wider than the band of a small plot
+                (0.4, 0.75, "AGN", 0),
+            )
         ],
         "dragmode": False,
         "font": {"size": 13},

@@ -115,7 +115,9 @@ def _warm_up(survey: Survey) -> None:
     import numpy as np
 
     # Its imports (Plotly, astropy) and the renderer's transforms are the rest of a slow first galaxy.
-    import galspec.ui.galaxy  # noqa: F401
+    import galspec.ui.galaxy
+    import galspec.ui.galaxy_panels
+    import galspec.ui.galaxy_plot  # noqa: F401
     from galspec.ui.images import composite_image
 
     models = load_models()

@@ -85,5 +85,21 @@ def smoothed(comparison: Comparison, sigma_px: float) -> Comparison:
     )
 
 
+def smoothed_prediction(comparison: Comparison, curve: Floats, sigma_px: float) -> Floats:
+    """Return another galaxy's prediction, shape (1000,), smoothed with the weights of this galaxy's pixels.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of this galaxy.
+    curve : ndarray, shape (1000,)
+    sigma_px : float
+        See `smoothed`.
+    """
+    alone = Comparison(observed=comparison.observed, sigma=comparison.sigma, prediction=curve)
+    found = smoothed(alone, sigma_px).prediction
+    return curve if found is None else found
+
+
 def _averaged(weights: Floats, values: Floats, has_data: NDArray[np.bool_]) -> Floats:
     return np.where(has_data, weights @ np.where(has_data, values, 0.0), np.nan)

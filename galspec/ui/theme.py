@@ -14,6 +14,8 @@ import streamlit as st
 SERIES: Final = ("observed", "predicted", "reconstruction")
 DASHES: Final = {"observed": "solid", "predicted": "solid", "reconstruction": "dashdot"}
 WIDTHS: Final = {"observed": 1.0, "predicted": 1.8, "reconstruction": 1.5}
+#: Of predictions of other galaxies beside this one's.
+PINNED_DASHES: Final = ("dot", "dash", "longdash")
 #: Regions without data, guides and markers: contrast >= 3 on both backgrounds.
 GREY: Final = "#8C8C8C"
 
@@ -27,6 +29,13 @@ _CSS: Final = """
 .js-plotly-plot .plotly :is(.xtick, .ytick, .x2tick, .y2tick, .infolayer) text { fill: currentColor !important; }
 /* A filter is a line of text: on a narrow window it takes a line of its own rather than a few letters. */
 .st-key-browse_text { min-width: 17rem; }
+/* On a narrow screen the plot takes the whole width, the images come below it, side by side. */
+@media (max-width: 960px) {
+  .st-key-galaxy_top > * > .stHorizontalBlock { flex-direction: column-reverse; }
+  .st-key-galaxy_top > * > .stHorizontalBlock > .stColumn { width: 100%; flex: 1 1 auto; }
+  .st-key-galaxy_images { display: grid; grid-template-columns: 2fr 3fr; align-items: end; }
+  .st-key-galaxy_images > :last-child { grid-column: 1 / -1; }
+}
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """
 

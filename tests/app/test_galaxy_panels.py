@@ -92,7 +92,8 @@ def scored_dir(monkeypatch, tmp_path, toy_survey_dir, toy_model_dirs):
 
 
 def _galleries(at) -> list[dict]:
-    return [json.loads(element.proto.json) for element in at.get("bidi_component")]
+    found = [element.proto for element in at.get("bidi_component")]
+    return [json.loads(proto.json) for proto in found if "gallery" in proto.component_name]
 
 
 def test_the_nearest_galaxies_are_cards_with_distances_and_repeats_are_named(open_page, scored_dir):
