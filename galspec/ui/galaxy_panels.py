@@ -13,7 +13,6 @@ from galspec.ui import address
 from galspec.ui import galaxy_state as state
 from galspec.ui.cache import survey_key, thumbnail_uri
 from galspec.ui.comparison import Comparison
-from galspec.ui.galaxy_scores import stored_scores
 from galspec.ui.gallery import gallery
 from galspec.ui.labels import class_word, number
 from galspec.ui.measured import (
@@ -25,6 +24,8 @@ from galspec.ui.measured import (
     widths_table,
 )
 from galspec.ui.models import load_models
+from galspec.ui.query import like_sort
+from galspec.ui.stored_scores import stored_scores
 
 _N_SIMILAR: Final = 8
 _SIMILAR: Final = {
@@ -111,6 +112,9 @@ def similar_panel(survey: Survey, galaxy_id: str) -> None:
     for name, (title, unit, key) in _SIMILAR.items():
         st.markdown(f"**{title}** ({unit})")
         _similar_row(survey, galaxy_id, getattr(table, name), key)
+        if st.button("All galaxies in this order", key=f"{key}_all", icon=":material/grid_view:"):
+            by = "latents" if name == "latents" else "image"
+            st.switch_page("pages/browse.py", query_params={"sort": like_sort(galaxy_id, by)})
     st.caption(f"The {_N_SIMILAR} nearest of {len(survey):,}, nearest first; the galaxy itself is left out.")
 
 

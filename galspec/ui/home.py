@@ -10,7 +10,7 @@ import streamlit as st
 
 from galspec.core.errors import GalspecError
 from galspec.store.decoder import StoredDecoder, read_decoder
-from galspec.store.scores import ScoreTable, read_scores
+from galspec.store.scores import ScoreTable
 from galspec.store.survey import Survey
 from galspec.ui import address, home_facts
 from galspec.ui.cache import cutout, survey_key
@@ -21,6 +21,7 @@ from galspec.ui.header import badges
 from galspec.ui.help import help_button
 from galspec.ui.labels import class_word, number
 from galspec.ui.model_card import ModelCard, model_dir, read_model_card
+from galspec.ui.stored_scores import stored_scores
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -60,11 +61,6 @@ class Stored:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _read_scores(_survey: Survey, key: str, model: str, sha256: str, vae_sha256: str, stamp: int) -> ScoreTable:  # noqa: ARG001
-    return read_scores(_survey, model, model_sha256=sha256, vae_sha256=vae_sha256)
-
-
-@st.cache_resource(show_spinner=False, max_entries=2)
 def _read_decoder(_card: ModelCard, folder: str, sha256: str) -> StoredDecoder:  # noqa: ARG001
     return read_decoder(_card.folder)
 
@@ -76,9 +72,7 @@ def stored_predictions(survey: Survey | None) -> Stored:
         card = read_model_card(model_dir())
         if survey is None:
             return Stored(card)
-        path = survey.prediction_path(card.name)
-        stamp = path.stat().st_mtime_ns if path.is_file() else 0
-        scores = _read_scores(survey, survey_key(survey), card.name, card.sha256, card.vae_sha256, stamp)
+        scores = stored_scores(survey)
         return Stored(card, scores, _read_decoder(card, str(card.folder), card.sha256))
     except GalspecError as error:
         return Stored(card, scores, None, str(error))

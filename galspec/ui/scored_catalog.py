@@ -8,11 +8,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from galspec.core.errors import GalspecError, VerdictError
-from galspec.store.scores import ScoreTable, read_scores
+from galspec.store.scores import ScoreTable
 from galspec.store.survey import Survey
 from galspec.store.verdicts import VerdictLog
 from galspec.ui.cache import survey_key
-from galspec.ui.model_card import ModelCard, model_dir, read_model_card
+from galspec.ui.stored_scores import stored_scores
 from galspec.ui.verdict_panel import verdict_log, verdict_stamp
 
 #: Columns that are no properties of a galaxy: what vectors for likeness are made of.
@@ -41,34 +41,12 @@ class ScoredCatalog:
     repeats: NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def score_table(survey: Survey) -> ScoreTable:
-    """Return the stored scores of the model in use, read once.
-
-    Raises
-    ------
-    GalspecError
-        If there is no model, or no scores of it that fit this survey.
-    """
-    card = read_model_card(model_dir())
-    return _scores(survey, survey_key(survey), _stamp(survey, card), card)
-
-
-def _stamp(survey: Survey, card: ModelCard) -> int:
-    path = survey.prediction_path(card.name)
-    return path.stat().st_mtime_ns if path.is_file() else 0
-
-
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _scores(_survey: Survey, key: str, stamp: int, card: ModelCard) -> ScoreTable:  # noqa: ARG001
-    return read_scores(_survey, card.name, model_sha256=card.sha256, vae_sha256=card.vae_sha256)
-
-
 def scored_catalog(survey: Survey) -> ScoredCatalog:
     """Return the catalogue with scores and verdicts; it is put together again only when one of them changes."""
     key, problem = survey_key(survey), ""
     scores: ScoreTable | None = None
     try:
-        scores = score_table(survey)
+        scores = stored_scores(survey)
     except GalspecError as error:
         problem = str(error)
     try:

@@ -115,3 +115,12 @@ def test_scores_of_other_weights_are_refused_in_one_sentence(open_page, scored_d
     monkeypatch.setenv("GALSPEC_MODEL", str(other))
     at = open_page("galaxy", id=GALAXY, panel="similar")
     assert "is in use" in at.info[0].value
+
+
+@pytest.mark.usefixtures("scored_dir")
+def test_the_whole_survey_can_be_browsed_by_likeness(open_page):
+    at = open_page("galaxy", id=GALAXY, panel="similar")
+    at.button(key="galaxy_similar_image_all").click().run()
+    assert not at.exception
+    assert at.query_params["sort"] in ([f"like({GALAXY},image)"], f"like({GALAXY},image)")
+    assert at.selectbox(key="browse_sort").value == f"like({GALAXY},image)"
