@@ -6,6 +6,7 @@ from galspec.core.errors import GalspecError
 from galspec.ui import home
 from galspec.ui.boot import boot
 from galspec.ui.cache import current_survey
+from galspec.ui.method import method
 from galspec.ui.models import warm_up
 
 boot()
@@ -29,6 +30,7 @@ with left:
     home.limits_box(survey, stored)
 with right:
     home.state_cards(survey, stored)
+method()
 home.citations()
 # The text is on its way to the browser; image and plot take longer.
 if survey is not None:
