@@ -13,7 +13,6 @@ from galspec.ui import address
 from galspec.ui import galaxy_state as state
 from galspec.ui.cache import survey_key, thumbnail_uri
 from galspec.ui.comparison import Comparison
-from galspec.ui.galaxy_scores import stored_scores
 from galspec.ui.gallery import gallery
 from galspec.ui.labels import class_word, number
 from galspec.ui.measured import (
@@ -25,6 +24,7 @@ from galspec.ui.measured import (
     widths_table,
 )
 from galspec.ui.models import load_models
+from galspec.ui.scored_catalog import score_table
 
 _N_SIMILAR: Final = 8
 _SIMILAR: Final = {
@@ -104,7 +104,7 @@ def measured_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
 def similar_panel(survey: Survey, galaxy_id: str) -> None:
     """Draw the galaxies nearest in predicted latents and in the network's view of the image; a click opens one."""
     try:
-        table = stored_scores(survey)
+        table = score_table(survey)
     except GalspecError as error:
         st.info(f"Nearest galaxies need scores of the model in use: {error}", icon=":material/info:")
         return

@@ -8,35 +8,16 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from galspec.core.errors import GalspecError
-from galspec.store.scores import ScoreTable, read_scores
+from galspec.store.scores import ScoreTable
 from galspec.store.survey import Survey
 from galspec.ui.cache import survey_key
 from galspec.ui.labels import number
-from galspec.ui.model_card import ModelCard, model_dir, read_model_card
+from galspec.ui.scored_catalog import score_table
 
 #: Split whose galaxies the weights were fitted to.
 _TRAIN: Final = "train"
 _IN_TRAIN: Final = " This galaxy is in the train split: its own error is not held out."
 _ERRORS: Final = {"rmse_ratio": "RMSE ÷ that of the VAE", "latent_rmse": "RMSE of the six latents"}
-
-
-def stored_scores(survey: Survey) -> ScoreTable:
-    """Return the scores of a survey for the model in use, read once per server and anew when the file changes.
-
-    Raises
-    ------
-    GalspecError
-        If there is no model, or there are no scores of it.
-    """
-    card = read_model_card(model_dir())
-    path = survey.prediction_path(card.name)
-    stamp = path.stat().st_mtime_ns if path.is_file() else 0
-    return _read(survey, survey_key(survey), stamp, card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _read(_survey: Survey, key: str, stamp: int, card: ModelCard) -> ScoreTable:  # noqa: ARG001
-    return read_scores(_survey, card.name, model_sha256=card.sha256, vae_sha256=card.vae_sha256)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -76,7 +57,7 @@ def percentile_line(survey: Survey, galaxy_id: str) -> None:
     if "split" not in survey.catalog:
         return
     try:
-        words = percentile_words(survey, stored_scores(survey), survey.row(galaxy_id))
+        words = percentile_words(survey, score_table(survey), survey.row(galaxy_id))
     except GalspecError:
         command = f"python -m galspec predict --survey {survey.folder} --scores"
         words = f"Percentiles among held-out galaxies need scores of this model: `{command}`."
