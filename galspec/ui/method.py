@@ -58,7 +58,13 @@ def method_svg() -> str:
     )
 
 
+# A component, because st.html takes SVG out, and a picture of its own would not follow the theme's text colour.
+_component = st.components.v2.component(
+    "galspec_method", html=method_svg(), css="svg { color: var(--st-text-color); font-family: var(--st-font); }"
+)
+
+
 def method() -> None:
     """Draw the picture."""
     st.markdown("**Method**")
-    st.html(method_svg())
+    _component(key="method")
