@@ -2,13 +2,15 @@
 
 import bisect
 import dataclasses
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from galspec.store.survey import Survey
 from galspec.ui import address
+from galspec.ui.cache import has_galaxy
 from galspec.ui.line_marks import LineChoice
 from galspec.ui.query import Query, parse_query
 from galspec.ui.scored_catalog import scored_catalog
@@ -40,7 +42,7 @@ class GalaxyView:
     Parameters
     ----------
     galaxy_id : str
-    ids : tuple of str
+    ids : ndarray of str
         The list that previous and next walk.
     position : int or None
         Its place in the list, from 0; None if the filters leave it out.
@@ -51,7 +53,7 @@ class GalaxyView:
     """
 
     galaxy_id: str
-    ids: tuple[str, ...]
+    ids: NDArray[Any]
     position: int | None
     query: Query
     is_linked: bool = False
@@ -59,9 +61,9 @@ class GalaxyView:
     def neighbour(self, step: int) -> str | None:
         """Return the id some steps along the list, or None past its ends."""
         if self.position is None:
-            return self.ids[0] if self.ids else None
+            return str(self.ids[0]) if len(self.ids) else None
         index = self.position + step
-        return self.ids[index] if 0 <= index < len(self.ids) else None
+        return str(self.ids[index]) if 0 <= index < len(self.ids) else None
 
 
 def read_view(survey: Survey) -> tuple[GalaxyView, list[str]]:
@@ -83,10 +85,12 @@ def read_view(survey: Survey) -> tuple[GalaxyView, list[str]]:
     query = st.session_state.get(_QUERY, Query())
     catalog = scored_catalog(survey).frame
     problems += query.ignored(catalog) if is_linked else []
-    ids = tuple(catalog["id"].to_numpy()[query.rows(catalog)].tolist())
+    rows = query.rows(catalog)
+    ids = catalog["id"].to_numpy()[rows]
     wanted = (url.get("id") if is_linked else None) or st.session_state.get(_KEPT_ID)
-    wanted = wanted or (ids[0] if ids else str(survey.catalog["id"].iloc[0]))
-    position = ids.index(wanted) if wanted in ids else None
+    wanted = str(wanted or (ids[0] if len(ids) else survey.catalog["id"].iloc[0]))
+    places = np.flatnonzero(rows == (survey.row(wanted) if has_galaxy(survey, wanted) else -1))
+    position = int(places[0]) if len(places) else None
     return GalaxyView(wanted, ids, position, query, is_linked), problems
 
 
