@@ -50,7 +50,6 @@ CHART_CONFIG: Final = {
         "autoScale2d",
         "resetScale2d",
     ],
-    "toImageButtonOptions": {"format": "png", "scale": 3, "filename": "galspec-spectrum"},
 }
 
 

@@ -1,7 +1,7 @@
 """The spectrum plot of the Galaxy page: its controls, the figure, its description."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import streamlit as st
@@ -20,6 +20,9 @@ from galspec.ui.labels import number
 from galspec.ui.line_marks import lines_in_window
 from galspec.ui.smoothing import MAX_SMOOTH, SMOOTH_STEP, smoothed, smoothed_prediction, smoothing_words
 from galspec.ui.windows import PRESETS
+
+_PICTURE: Final = "galaxy_picture_format"
+_PICTURE_FORMATS: Final = {"PNG": {"format": "png", "scale": 3}, "SVG": {"format": "svg", "scale": 1}}
 
 
 def plot_controls(frame: Frame, galaxy_id: str) -> None:
@@ -73,6 +76,21 @@ def _display_controls(smooth: float) -> None:
         on_change=address.touch,
         help="Scale the flux axis to every observed pixel in the window.",
     )
+    st.segmented_control(
+        "The plot's camera saves",
+        list(_PICTURE_FORMATS),
+        default="PNG",
+        key=_PICTURE,
+        required=True,
+        on_change=address.touch,
+        help="PNG with three times the pixels of the screen, SVG with lines that can be edited; in the page's theme.",
+    )
+
+
+def _chart_config() -> dict[str, Any]:
+    """Return the tool bar's settings with the picture format of the reader's choice."""
+    how = _PICTURE_FORMATS[str(st.session_state.get(_PICTURE) or "PNG")]
+    return CHART_CONFIG | {"toImageButtonOptions": {"filename": "galspec-spectrum", **how}}
 
 
 def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any], frame: Frame) -> None:
@@ -98,7 +116,7 @@ def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
         key=state.CHART,
         on_select=partial(state.on_box, frame.scale),
         selection_mode="box",
-        config=CHART_CONFIG,
+        config=_chart_config(),
         alt=spectrum_alt(survey, comparison, values, frame),
     )
     notes = [

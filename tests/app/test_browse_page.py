@@ -1,6 +1,7 @@
 """Browse: filters, order, pages, and the address that reproduces them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,14 @@ def test_browse_never_imports_torch(entry: str):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False")
+
+
+@pytest.mark.parametrize("page", ["browse", "galaxy", "home"])
+def test_a_survey_deleted_while_the_app_runs_is_one_sentence(open_page, monkeypatch, tmp_path, toy_survey_dir, page):
+    folder = shutil.copytree(toy_survey_dir, tmp_path / "doomed")
+    monkeypatch.setenv("GALSPEC_SURVEY", str(folder))
+    at = open_page(page)
+    shutil.rmtree(folder)
+    at.run()
+    assert not at.exception
+    assert "doomed" in at.error[0].value

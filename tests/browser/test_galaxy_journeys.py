@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,3 +117,21 @@ def test_on_a_narrow_screen_the_plot_comes_first_and_nothing_scrolls_sideways(pa
     assert plot["width"] > 800
     assert plot["y"] < image.bounding_box()["y"]
     assert page.evaluate("document.querySelector('.stMain').scrollWidth") <= 900
+
+
+def test_the_plot_can_be_saved_as_svg(page: Any, app_url: str, tmp_path: Path):
+    page.goto(f"{app_url}/galaxy?id=sim1-00000031")
+    _wait_for_galaxy(page, "sim1-00000031")
+    page.locator(".st-key-galaxy_display button").first.click()
+    page.get_by_role("radio", name="SVG").click()
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(1000)
+    page.locator(".st-key-galaxy_spectrum").hover()
+    with page.expect_download() as started:
+        page.locator(".st-key-galaxy_spectrum .modebar-btn").first.click()
+    path = tmp_path / started.value.suggested_filename
+    started.value.save_as(path)
+    assert path.suffix == ".svg"
+    content = path.read_text(encoding="utf-8")
+    assert "<svg" in content
+    assert "SIMULATED" in content
