@@ -109,7 +109,7 @@ def _run_survey(args: argparse.Namespace) -> int:
     from galspec.core.errors import ConfigError
     from galspec.inference.survey import write_predictions
     from galspec.models.bundle import load_predictor_bundle, shipped_predictor_dir
-    from galspec.store.scores import is_scores_file
+    from galspec.store.scores import is_scores_file, scores_path
     from galspec.store.survey import open_survey
 
     if args.ra is not None or args.dec is not None or args.redshift is not None:
@@ -120,7 +120,8 @@ def _run_survey(args: argparse.Namespace) -> int:
     folder = args.model or shipped_predictor_dir()
     if args.scores:
         predictor = load_predictor_bundle(folder)
-        path = args.out or survey.prediction_path(predictor.provenance["name"])
+        made_by = predictor.provenance
+        path = args.out or scores_path(survey, made_by["name"], made_by["sha256"])
         return _score_survey(predictor, args.vae or _vae_beside(folder, predictor), survey, path)
     plan = _plan(args, len(survey))
     engine = _engine(args, plan)

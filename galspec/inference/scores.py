@@ -24,7 +24,7 @@ from galspec.models.novelty import SCORES, spectrum_novelty
 from galspec.preprocess.spectra import is_encodable, spectrum_norms
 from galspec.store import layout, scores
 from galspec.store.images import from_stored
-from galspec.store.scores import N_EMBEDDING, ScoreTable
+from galspec.store.scores import N_EMBEDDING, ScoreTable, scores_path
 from galspec.store.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -87,7 +87,8 @@ def score_survey(
     SurveyError
         If the survey has neither images nor what it takes to render them.
     """
-    path = path or survey.prediction_path(models.predictor.provenance["name"])
+    made_by = models.predictor.provenance
+    path = path or scores_path(survey, made_by["name"], made_by["sha256"])
     parts = _parts_folder(models, survey, path)
     files = []
     for start in range(0, len(survey), layout.SHARD):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from galspec.core.errors import ScoresError
 from galspec.core.files import atomic_path
+from galspec.core.home import demo_survey_dir, home_dir
 from galspec.store.survey import Survey
 
 Floats32 = NDArray[np.float32]
@@ -208,6 +209,21 @@ def is_scores_file(path: Path) -> bool:
     return path.is_file() and (stored_provenance(path) or {}).get("kind") == KIND
 
 
+def scores_path(survey: Survey, model_name: str, model_sha256: str | None = None) -> Path:
+    """Return where the scores of a model lie: in the survey folder.
+
+    What is shipped is not written over: scores of the demo survey by other weights than the shipped ones lie in
+    ``GALSPEC_HOME/predictions``.
+    """
+    path = survey.prediction_path(model_name)
+    if model_sha256 is None or survey.folder.resolve() != demo_survey_dir().resolve():
+        return path
+    if path.is_file() and (stored_provenance(path) or {}).get("sha256") == model_sha256:
+        return path
+    folder = home_dir() / "predictions" / f"{survey.name}-{survey.data_hash[:12]}"
+    return folder / f"{model_name}-{model_sha256[:12]}.parquet"
+
+
 def read_scores(
     survey: Survey,
     model_name: str,
@@ -226,7 +242,7 @@ def read_scores(
     model_sha256, vae_sha256 : str, optional
         Of the weights in use; scores of others are refused.
     path : Path, optional
-        Where the table lies, if not in the survey folder.
+        Where the table lies, if not at `scores_path`.
 
     Returns
     -------
@@ -237,7 +253,7 @@ def read_scores(
     ScoresError
         If there is none, or it is damaged, of another version, or belongs to other weights or another survey.
     """
-    path = path or survey.prediction_path(model_name)
+    path = path or scores_path(survey, model_name, model_sha256)
     again = f"compute them with `python -m galspec predict --survey {survey.folder} --scores`"
     if not path.is_file():
         raise ScoresError(f"survey {survey.name!r} has no scores of model {model_name!r}: {again}.")

@@ -72,7 +72,7 @@ def image_panel(survey: Survey, view: GalaxyView) -> None:
         st.error(str(error))
         return
     composite, bands = _pictures(image, survey_key(survey), view.galaxy_id)
-    gaps = ", ".join(f"{band} {100 * share:.0f} %" for band, share in missing_share(image).items())
+    gaps = ", ".join(f"{band} {_percent(share)}" for band, share in missing_share(image).items())
     what = f"{'simulated ' if survey.source == 'SIMULATED' else ''}galaxy {view.galaxy_id}"
     frame = "56 arcsec on a side, north up, east left, 10 arcsec scale bar, circle: 3 arcsec fibre"
     st.image(composite, width="stretch", alt=f"Colour composite (R = z, G = i, B = g) of {what}; {frame}.")
@@ -85,6 +85,10 @@ def image_panel(survey: Survey, view: GalaxyView) -> None:
         "R = z, G = i, B = g; bands asinh, linear below 3 sky σ. Yellow circle: 3″ fibre."
         + (f" Hatched: no data ({gaps})." if gaps else "")
     )
+
+
+def _percent(share: float) -> str:
+    return "< 1 %" if share < 0.005 else f"{100 * share:.0f} %"
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

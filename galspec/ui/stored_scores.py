@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from galspec.store.scores import ScoreTable, read_scores
+from galspec.store.scores import ScoreTable, read_scores, scores_path
 from galspec.store.survey import Survey
 from galspec.ui.cache import survey_key
 from galspec.ui.model_card import ModelCard, model_dir, read_model_card
@@ -17,7 +17,7 @@ def stored_scores(survey: Survey) -> ScoreTable:
         If there is no model, or there are no scores of it that fit this survey.
     """
     card = read_model_card(model_dir())
-    path = survey.prediction_path(card.name)
+    path = scores_path(survey, card.name, card.sha256)
     stamp = path.stat().st_mtime_ns if path.is_file() else 0
     return _read(survey, survey_key(survey), stamp, card)
 

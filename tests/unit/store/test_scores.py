@@ -9,8 +9,16 @@ import pandas as pd
 import pytest
 
 from galspec.core.errors import ScoresError, ShapeError
+from galspec.core.home import demo_survey_dir
 from galspec.store import scores
-from galspec.store.scores import ScoreTable, read_scores, scores_provenance, write_scores
+from galspec.store.scores import (
+    ScoreTable,
+    read_scores,
+    scores_path,
+    scores_provenance,
+    stored_provenance,
+    write_scores,
+)
 from galspec.store.similar import similar_galaxies
 from galspec.store.survey import Survey, open_survey
 from tests.toy_survey import write_toy_survey
@@ -168,3 +176,14 @@ def test_galaxies_without_vector_or_position():
         similar_galaxies(1, **line)
     with pytest.raises(ShapeError, match="must match and hold row 7"):
         similar_galaxies(7, **line)
+
+
+def test_scores_of_own_weights_do_not_replace_the_shipped_ones(survey, monkeypatch, tmp_path):
+    monkeypatch.setenv("GALSPEC_HOME", str(tmp_path))
+    demo = open_survey(demo_survey_dir())
+    shipped = stored_provenance(demo.prediction_path("xresnet18-hybrid"))
+    assert scores_path(demo, "xresnet18-hybrid", shipped["sha256"]) == demo.prediction_path("xresnet18-hybrid")
+    own = scores_path(demo, "xresnet18-hybrid", "f" * 64)
+    assert own.is_relative_to(tmp_path)
+    assert own.name == "xresnet18-hybrid-ffffffffffff.parquet"
+    assert scores_path(survey, "any", "f" * 64) == survey.prediction_path("any")
