@@ -19,7 +19,6 @@ from galspec.core.wavelength import (
     N_WAVE,
     PIXEL_KMS,
     norm_window_mask,
-    wave_edges,
     wave_grid,
 )
 from galspec.measurement.continuum import ContinuumDesign, shipped_design
@@ -212,7 +211,7 @@ def browser_recipe() -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     settings : dict
         Constants, line lists as [vacuum wavelength, share] of each member, and indices; plain JSON.
     arrays : dict of ndarray, float32
-        ``edges`` (1001,) of the grid; ``mean`` (1000,); ``operator`` (T + L, 1000); ``terms`` (T, P) and ``profiles``
+        ``mean`` (1000,); ``operator`` (T + L, 1000); ``terms`` (T, P) and ``profiles``
         (L, P) at the P ``pixels`` that a line or Halpha's side bands touch; ``sides`` (P,), weights of the side bands;
         ``breaks`` (2, 1000).
     """
@@ -239,7 +238,6 @@ def browser_recipe() -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
         "norm": [int(index) for index in np.flatnonzero(norm_window_mask())[[0, -1]]],
     }
     arrays = {
-        "edges": wave_edges(),
         "mean": fit.mean,
         "operator": fit.operator,
         "terms": fit.terms[:, pixels],
