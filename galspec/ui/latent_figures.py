@@ -161,7 +161,7 @@ def traverse_figure(steps: Floats, flux: Floats, name: str, *, is_simulated: boo
     return go.Figure({"data": traces, "layout": layout})
 
 
-def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int = 330) -> go.Figure:
+def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int = 380) -> go.Figure:
     """Draw one small panel a latent: spectra along it from the mean.
 
     Parameters
@@ -178,7 +178,7 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
     traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {
         "height": height * n_rows // 2,
-        "margin": {"l": 44, "r": 8, "t": 22, "b": 34},
+        "margin": {"l": 52, "r": 8, "t": 22, "b": 34},
         "font": {"size": 12},
         "annotations": [],
     }
@@ -188,7 +188,7 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
         x0, width = column / n_columns, 1.0 / n_columns - 0.035
         height_share = 1.0 / n_rows
         y1 = 1.0 - row * height_share
-        y0 = y1 - height_share + (0.13 if n_rows > 1 else 0.0)
+        y0 = y1 - height_share + (0.2 if n_rows > 1 else 0.0)
         layout[f"xaxis{suffix}"] = {
             **_TICKS,
             "domain": [x0, x0 + width],
@@ -197,7 +197,13 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
             "nticks": 5,
             **({"title": {"text": "rest, vacuum [Å]", "standoff": 2}} if row == n_rows - 1 else {}),
         }
-        layout[f"yaxis{suffix}"] = {**_TICKS, "domain": [y0, y1], "anchor": f"x{suffix}", "nticks": 4}
+        layout[f"yaxis{suffix}"] = {
+            **_TICKS,
+            "domain": [y0, y1],
+            "anchor": f"x{suffix}",
+            "nticks": 4,
+            **({"title": {"text": "F<sub>λ</sub> / median", "standoff": 4}} if column == 0 else {}),
+        }
         layout["annotations"].append(
             {"xref": "paper", "yref": "paper", "x": x0, "y": y1, "yanchor": "bottom", "xanchor": "left",
              "text": name, "showarrow": False, "font": {"size": 12}}

@@ -14,6 +14,7 @@ from galspec.store.latent_map import Plane
 from galspec.ui.labels import class_word
 from galspec.ui.latent_source import LatentSource
 from galspec.ui.theme import GREY
+from galspec.ui.truths import CLASSES, OBSERVATION
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -24,6 +25,8 @@ CLIP: Final = (2.0, 98.0)
 _SYMBOLS: Final = ("circle", "diamond", "square", "triangle-up", "cross", "x")
 #: Categorical colours with a contrast of at least 3 on both backgrounds; told apart by shape too.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8B6A00", "#8C8C8C")
+#: Column -> (name, unit) as the Galaxy page writes them.
+_NAMES: Final = {column: (name, unit) for column, name, unit, _ in (*CLASSES, *OBSERVATION)}
 _HIDDEN: Final = re.compile(r"id|group_id|candidate|survey_seed|embedding_\d+")
 
 
@@ -82,9 +85,15 @@ def _n_classes(values: "pd.Series[Any]") -> int:
 
 
 def colour_label(name: str) -> str:
-    """Return what a column is, with its unit."""
-    unit, _, description = meaning(name)
-    return f"{description or name}{f' [{unit}]' if unit else ''}"
+    """Return what a column is, with its unit.
+
+    Examples
+    --------
+    >>> colour_label("ew_ha_true")
+    'EW(Hα), emission positive [Å]'
+    """
+    label, unit = _NAMES.get(name, (name.replace("_", " "), meaning(name)[0]))
+    return f"{label} [{unit}]" if unit else label
 
 
 def axis_title(source: LatentSource, name: str) -> str:
@@ -183,7 +192,6 @@ def _point_traces(source: LatentSource, points: MapPoints, colour: str) -> list[
 def _numbers_trace(source: LatentSource, points: MapPoints, colour: str, values: Floats, size: int) -> dict[str, Any]:
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, CLIP) if len(known) else (0.0, 1.0)
-    unit, _, _ = meaning(colour)
     marker = {
         "color": values,
         "cmin": float(low),
@@ -192,11 +200,11 @@ def _numbers_trace(source: LatentSource, points: MapPoints, colour: str, values:
         "size": size,
         "showscale": True,
         "colorbar": {
-            "title": {"text": f"{colour}{f' [{unit}]' if unit else ''}, 2–98 %", "side": "right"},
+            "title": {"text": f"{colour_label(colour)}, 2–98 %", "side": "right", "font": {"size": 13}},
             "thickness": 13,
         },
     }
-    return _points(source, points, points.rows, marker, colour, values)
+    return _points(source, points, points.rows, marker, colour_label(colour), values)
 
 
 def _points(

@@ -79,17 +79,18 @@ def title_line(source: LatentSource) -> None:
         )
         st.button("Random galaxy", key="latents_random", icon=":material/shuffle:", on_click=_random, args=(source,))
         st.space("stretch")
-        st.markdown("Interpolate to", width="content")
-        st.text_input(
-            "Galaxy to interpolate to", key=state.TARGET, on_change=state.on_target, args=(ids,), width=150,
-            label_visibility="collapsed", placeholder="galaxy id",
-        )  # fmt: skip
-        st.button(
-            "Random target",
-            key="latents_random_target",
-            icon=":material/shuffle:",
-            on_click=lambda: _random_target(source),
-        )
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+            st.markdown("Interpolate to", width="content")
+            st.text_input(
+                "Galaxy to interpolate to", key=state.TARGET, on_change=state.on_target, args=(ids,), width=150,
+                label_visibility="collapsed", placeholder="galaxy id",
+            )  # fmt: skip
+            st.button(
+                "Random target",
+                key="latents_random_target",
+                icon=":material/shuffle:",
+                on_click=lambda: _random_target(source),
+            )
     _unknown(survey)
 
 

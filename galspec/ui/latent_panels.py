@@ -27,6 +27,8 @@ N_NEAREST: Final = 8
 _N_SPECTRA: Final = 3
 TRAVERSE_STEPS: Final = np.linspace(-3.0, 3.0, 13)
 _SMALL_STEPS: Final = np.linspace(-3.0, 3.0, 7)
+#: A weaker correlation names no latent (`galspec.training.latent_names`).
+_CLEAR: Final = 0.4
 _REPORT: Final = REPOSITORY_DIR / "docs" / "results" / "vae.json"
 #: Quantities of the VAE report: key -> words.
 _QUANTITIES: Final = {
@@ -189,17 +191,18 @@ def meaning_panel(source: LatentSource) -> None:
     st.table(table, border="horizontal", hide_index=True, alt="Spearman correlations of latents and true quantities")
     st.caption(
         f"Spearman's ρ of the observed spectra's latents with true quantities, {report['n']:,} galaxies of the "
-        f"{report['split']} split, {report['source']}. The names come from them; a weak ρ names nothing."
+        f"{report['split']} split, {report['source']}. Bold: the strongest of a row, if at least {_CLEAR:g}."
     )
 
 
 def correlation_table(correlation: dict[str, list[float | None]], names: list[str]) -> pd.DataFrame:
-    """Return correlations as text: a row a quantity, a column a latent; the strongest of each row is marked."""
+    """Return correlations as text: a row a quantity, a column a latent; the strongest of a row is bold if clear."""
     rows = []
     for key, values in correlation.items():
         known = [abs(value) if value is not None else 0.0 for value in values]
         strongest = int(np.argmax(known))
         texts = ["–" if value is None else number(float(value), 2, signed=True) for value in values]
-        texts[strongest] = f"**{texts[strongest]}**"
+        if known[strongest] >= _CLEAR:
+            texts[strongest] = f"**{texts[strongest]}**"
         rows.append([_QUANTITIES.get(key, key), *texts])
     return pd.DataFrame(rows, columns=["Quantity", *names])

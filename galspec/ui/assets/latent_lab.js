@@ -23,12 +23,17 @@ function bptWord({ ew, n2, o3 }) {
 }
 
 function makeBpt(svg) {
-  const width = 128, height = 96, x = (v) => (v - BPT_X[0]) / (BPT_X[1] - BPT_X[0]) * width;
+  const left = 20, width = 186, height = 100, x = (v) => left + (v - BPT_X[0]) / (BPT_X[1] - BPT_X[0]) * (width - left);
   const y = (v) => height - (v - BPT_Y[0]) / (BPT_Y[1] - BPT_Y[0]) * height;
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svgElement(svg, "path", { class: "frame", d: `M${left},0V${height}H${width}` });
+  const write = (text, attributes) => { svgElement(svg, "text", attributes).textContent = text; };
+  write("log [N II]/Hα", { x: (left + width) / 2, y: height + 14, "text-anchor": "middle" });
+  write("log [O III]/Hβ", { transform: `translate(13,${height / 2}) rotate(-90)`, "text-anchor": "middle" });
+  write("SF", { x: x(-1.45), y: y(-1.1), class: "region" });
+  write("AGN", { x: width - 32, y: y(1.0), class: "region" });
   for (const [curve, name] of [[kauffmann, "kauffmann"], [kewley, "kewley"]]) {
     let path = "";
-    for (let v = BPT_X[0]; v < BPT_X[1]; v += 0.02) if (curve(v) > BPT_Y[0] - 0.2) path += `${path ? "L" : "M"}${x(v).toFixed(1)},${y(curve(v)).toFixed(1)}`;
+    for (let v = BPT_X[0]; v < BPT_X[1]; v += 0.02) if (curve(v) > BPT_Y[0]) path += `${path ? "L" : "M"}${x(v).toFixed(1)},${y(curve(v)).toFixed(1)}`;
     svgElement(svg, "path", { class: name, d: path });
   }
   const start = svgElement(svg, "rect", { class: "start", width: 7, height: 7 }), now = svgElement(svg, "circle", { class: "now", r: 4.5 });
@@ -36,7 +41,7 @@ function makeBpt(svg) {
     const isThere = Number.isFinite(n2) && Number.isFinite(o3);
     mark.style.display = isThere ? "" : "none";
     if (!isThere) return;
-    mark.setAttribute(names[0], Math.min(Math.max(x(n2), 4), width - 4) - offset);
+    mark.setAttribute(names[0], Math.min(Math.max(x(n2), left + 4), width - 4) - offset);
     mark.setAttribute(names[1], Math.min(Math.max(y(o3), 4), height - 4) - offset);
   };
   return { start: (values) => place(start, values, ["x", "y"], 3.5), now: (values) => place(now, values, ["cx", "cy"], 0) };
@@ -54,7 +59,7 @@ function frameOf(root) {
     <div class="view">
       <div class="top"><div class="windows" role="group" aria-label="Wavelength window"></div>
         <div class="key"><span class="decoded">decoded from the sliders</span><span class="ghost"></span></div></div>
-      <svg class="plot" role="img"></svg>
+      <div class="plot" role="img"></div>
       <div class="pointer"></div>
       <div class="readouts">
         <div class="density"><div class="bar"><i class="fill"></i><i class="limit"></i></div><p role="status"></p></div>
@@ -63,13 +68,13 @@ function frameOf(root) {
       </div>
     </div>`;
   const find = (name) => root.querySelector(name);
-  return { find, sliders: find(".sliders"), svg: find(".plot"), status: find(".density p"), fill: find(".fill"), bar: find(".bar"),
+  return { find, sliders: find(".sliders"), plot: find(".plot"), status: find(".density p"), fill: find(".fill"), bar: find(".bar"),
     pointer: find(".pointer"), play: find(".play"), select: find(".sweep select"), note: find(".sweep .note"),
     windows: find(".windows"), between: find(".between"), mix: find(".between input"), rows: find("tbody") };
 }
 
 function makeLaboratory(root, send) {
-  const ui = frameOf(root), plot = makePlot(ui.svg), bpt = makeBpt(root.querySelector(".bpt"));
+  const ui = frameOf(root), plot = makePlot(ui.plot), bpt = makeBpt(root.querySelector(".bpt"));
   const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   const lab = { frames: 0, drawMs: [] };
   let data = null, latent = null, scene = null, model = null, startValues = null;
@@ -137,7 +142,7 @@ function makeLaboratory(root, send) {
   function describe() {
     const names = data.latents.map(({ name }, i) => `${name} ${signed(latent[i], 2, true)}`).join(", ");
     const values = lab.values ? ` EW(Hα) ${textOf(rows[0].write, lab.values)} angstrom, Dn4000 ${textOf(rows[1].write, lab.values)}.` : "";
-    ui.svg.setAttribute("aria-label", `Spectrum decoded from ${names}, over that of ${data.start_label}; below it their difference.${values}`);
+    ui.plot.setAttribute("aria-label", `Spectrum decoded from ${names}, over that of ${data.start_label}; below it their difference.${values}`);
     root.querySelector(".bpt").setAttribute("aria-label", lab.values ? `BPT position: ${bptWord(lab.values)}` : "BPT position");
   }
 
@@ -290,11 +295,11 @@ function makeLaboratory(root, send) {
   root.querySelector(".reset").onclick = () => { stop(); moveAll(data.start); report(); };
   root.querySelector(".zero").onclick = () => { stop(); moveAll(data.start.map(() => 0)); report(); };
   ui.play.onclick = () => { if (stop()) report(); else play(); };
-  ui.svg.onpointermove = (event) => {
+  ui.plot.onpointermove = (event) => {
     const i = scene && lab.flux ? plot.pixelAt(event, scene) : -1;
     ui.pointer.textContent = i < 0 ? "" : `${scene.wave[i].toFixed(1)} Å: ${signed(lab.flux[i], 3)}, start ${signed(scene.ghost[i], 3)}, difference ${signed(lab.flux[i] - scene.ghost[i], 3, true)}`;
   };
-  ui.svg.onpointerleave = () => { plot.leave(); ui.pointer.textContent = ""; };
+  ui.plot.onpointerleave = () => { plot.leave(); ui.pointer.textContent = ""; };
 
   const onModel = () => {
     model = data && shared.models.get(data.model);
@@ -302,7 +307,7 @@ function makeLaboratory(root, send) {
     setScene();
   };
   const resized = new ResizeObserver(() => { isFresh = true; plan(); });
-  resized.observe(ui.svg);
+  resized.observe(ui.plot);
   shared.events.addEventListener("model", onModel);
   root.laboratory = lab;
 

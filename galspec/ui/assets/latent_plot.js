@@ -4,7 +4,7 @@ const SVG_SPACE = "http://www.w3.org/2000/svg";
 const MARGIN = { left: 56, right: 12, top: 34, bottom: 40, between: 16 };
 const MAIN_SHARE = 0.73;  // of the height of both panels
 const ROW = 13;  // height of a row of line names
-const CHARACTER = 6.2;  // width of a character of 11 px
+const CHARACTER = 5.4;  // width of a character of 11 px
 
 function svgElement(parent, tag, attributes = {}) {
   const made = document.createElementNS(SVG_SPACE, tag);
@@ -27,16 +27,19 @@ function signed(value, digits, plus = false) {
   return (value < 0 && !isZero ? "−" : plus && !isZero ? "+" : "") + text;
 }
 
-function makePlot(svg) {
+// What moves lies in an SVG of its own above what stands: a frame repaints two curves, not grid, names and dashes.
+function makePlot(host) {
+  const layer = (name) => svgElement(host, "svg", { class: name, "aria-hidden": "true" });
+  const svg = layer("still"), moving = layer("moving");
   const group = (name) => svgElement(svg, "g", { class: name });
   const path = (name, parent = svg) => svgElement(parent, "path", { class: name });
   const clip = svgElement(svgElement(svg, "defs"), "clipPath", { id: "main" });
   const clipRect = svgElement(clip, "rect");
   const grid = path("grid"), frame = path("frame"), marks = group("marks");
   const watermark = svgElement(svg, "text", { class: "watermark", "text-anchor": "middle" });
-  const curves = svgElement(svg, "g", { "clip-path": "url(#main)" });
-  const ghost = path("ghost", curves), decoded = path("decoded", curves);
-  const zero = path("zero"), difference = path("difference"), labels = group("labels"), cursor = path("cursor");
+  const ghost = path("ghost", svgElement(svg, "g", { "clip-path": "url(#main)" }));
+  const zero = path("zero"), labels = group("labels");
+  const decoded = path("decoded", moving), difference = path("difference", moving), cursor = path("cursor", moving);
   let at = null;  // the layout: scales and what they were made for
 
   function layout(scene, main, span) {
@@ -78,7 +81,7 @@ function makePlot(svg) {
       lines += `M${box.left},${Math.round(at.y(value)) + 0.5}H${box.right}`;
       label(box.left - 6, at.y(value) + 4, "end", name);
     }
-    for (const [value, name] of ticks(-at.span, at.span, 2)) {
+    for (const [value, name] of ticks(-at.span, at.span, 4)) {
       if (Math.abs(value) > 0.9 * at.span) continue;
       lines += `M${box.left},${Math.round(at.d(value)) + 0.5}H${box.right}`;
       label(box.left - 6, at.d(value) + 4, "end", name);
@@ -114,7 +117,8 @@ function makePlot(svg) {
         if (isNear) last.waves.push(item.wave);
         else groups.push({ label: item.label, waves: [item.wave] });
         const x = at.x(item.wave).toFixed(1);
-        marked += `<path class="${isAbsorption ? "absorption" : "emission"}" d="M${x},${box.top}V${box.bottom}M${x},${lower.top}V${lower.bottom}"/>`;
+        const foot = box.bottom - (isAbsorption ? 2 * ROW + 4 : 0);  // the names of absorption lines stand below it
+        marked += `<path class="${isAbsorption ? "absorption" : "emission"}" d="M${x},${box.top}V${foot}M${x},${lower.top}V${lower.bottom}"/>`;
       }
       for (const { label, waves } of groups) {
         const centre = at.x(waves.reduce((sum, wave) => sum + wave, 0) / waves.length), half = label.length * CHARACTER / 2;
