@@ -27,8 +27,8 @@ N_NEAREST: Final = 8
 _N_SPECTRA: Final = 3
 TRAVERSE_STEPS: Final = np.linspace(-3.0, 3.0, 13)
 _SMALL_STEPS: Final = np.linspace(-3.0, 3.0, 7)
-#: A weaker correlation names no latent (`galspec.training.latent_names`).
-_CLEAR: Final = 0.4
+#: A weaker correlation names no latent: `galspec.training.latent_names.MIN_CORRELATION`, which needs torch.
+_CLEAR: Final = 0.3
 _REPORT: Final = REPOSITORY_DIR / "docs" / "results" / "vae.json"
 #: Quantities of the VAE report: key -> words.
 _QUANTITIES: Final = {
