@@ -292,8 +292,8 @@ function makeLaboratory(root, send) {
   };
   ui.mix.onchange = () => report();
   ui.mix.onkeydown = (event) => { event.stopPropagation(); };
-  root.querySelector(".reset").onclick = () => { stop(); moveAll(data.start); report(); };
-  root.querySelector(".zero").onclick = () => { stop(); moveAll(data.start.map(() => 0)); report(); };
+  root.querySelector("button.reset").onclick = () => { stop(); moveAll(data.start); report(); };
+  root.querySelector("button.zero").onclick = () => { stop(); moveAll(data.start.map(() => 0)); report(); };
   ui.play.onclick = () => { if (stop()) report(); else play(); };
   ui.plot.onpointermove = (event) => {
     const i = scene && lab.flux ? plot.pixelAt(event, scene) : -1;
