@@ -88,7 +88,7 @@ def map_panel(source: LatentSource, latent: tuple[float, ...]) -> None:
     kind = _controls(source)
     try:
         state.check_axes(view.axes)
-        points = _map_points(source, f"{survey_key(source.survey)}:{source.card.sha256}", kind, view.axes)
+        points = _map_points(source, source.scores_key, kind, view.axes)
     except GalspecError as error:
         st.info(f"No map: {error}", icon=":material/info:")
         return

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import streamlit as st
 from numpy.typing import NDArray
 
 from galspec.store.catalog_columns import meaning
@@ -66,7 +67,12 @@ def column_values(source: LatentSource, name: str) -> "pd.Series[Any]":
 
 def colour_columns(source: LatentSource) -> list[str]:
     """Return the columns a map can be coloured by: numbers, and classes of at most six values."""
-    catalog = source.survey.catalog
+    return _colour_columns(source, f"{source.scores_key}:{source.scores is None}")
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _colour_columns(_source: LatentSource, key: str) -> list[str]:  # noqa: ARG001
+    source, catalog = _source, _source.survey.catalog
     names = [*catalog.columns, *([] if source.scores is None else source.scores.columns.columns)]
     return [str(name) for name in dict.fromkeys(names) if _is_colour(source, str(name))]
 

@@ -1,7 +1,6 @@
 """What the Latents page stands on: the decoder, the galaxies' latents, names and density; all of it without torch."""
 
 import dataclasses
-import functools
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -83,13 +82,15 @@ class LatentSource:
             return None
         return self.scores.latents if kind == "predicted" else self.scores.latents_observed
 
-    @functools.cached_property
+    @property
+    def scores_key(self) -> str:
+        """Names survey and model for caches."""
+        return f"{survey_key(self.survey)}:{self.card.sha256}"
+
+    @property
     def usual(self) -> Floats | None:
         """The 1 and 99 percentiles of the observed spectra's latents, shape (2, D), or None without scores."""
-        latents = self.latents("observed")
-        if latents is None or not np.isfinite(latents).all(axis=1).any():
-            return None
-        return np.asarray(np.nanpercentile(latents, USUAL, axis=0), np.float64)
+        return None if self.scores is None else _usual(self.scores, self.scores_key)
 
     def galaxy_latent(self, galaxy_id: str, kind: str) -> tuple[Floats | None, str]:
         """Return the latents (D,) of a galaxy, stored or computed, or None and why.
@@ -199,6 +200,13 @@ def _meanings(card: ModelCard, n_latent: int) -> tuple[str, ...]:
     if len(names) != n_latent:
         return ("no name is stored",) * n_latent
     return tuple(str(name).partition(": ")[2].replace("<->", "↔") or "no name is stored" for name in names)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _usual(_scores: ScoreTable, key: str) -> Floats | None:  # noqa: ARG001
+    latents = _scores.latents_observed
+    known = latents[np.isfinite(latents).all(axis=1)]
+    return np.asarray(np.percentile(known, USUAL, axis=0), np.float64) if len(known) else None
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

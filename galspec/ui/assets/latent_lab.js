@@ -3,6 +3,7 @@
 
 const shared = (globalThis.galspecLatents ??= { models: new Map(), events: new EventTarget(), latent: null });
 const KEY_STEP = 0.05, BIG_STEP = 0.5, SWEEP_LIMIT = 3, SWEEP_SECONDS = 8, REPORT_AFTER_MS = 60, KEY_REPORT_AFTER_MS = 350;
+const READ_EVERY_MS = 60;  // numbers that change faster cannot be read
 const BPT_X = [-1.6, 0.8], BPT_Y = [-1.3, 1.4];
 const laboratories = new WeakMap();
 
@@ -78,7 +79,7 @@ function makeLaboratory(root, send) {
   const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   const lab = { frames: 0, drawMs: [] };
   let data = null, latent = null, scene = null, model = null, startValues = null;
-  let isPlanned = false, isFresh = true, timer = 0, sweep = null, windowKey = "full";
+  let isPlanned = false, isFresh = true, timer = 0, readTimer = 0, readAt = 0, sweep = null, windowKey = "full";
   const rows = [["EW(Hα)", "Å", (v) => signed(v.ew, 1)], ["Dn4000", "", (v) => signed(v.dn4000, 3)],
     ["log [N II]/Hα", "", (v) => signed(v.n2, 2, true)], ["log [O III]/Hβ", "", (v) => signed(v.o3, 2, true)], ["BPT class", "", bptWord]]
     .map(([name, unit, write]) => {
@@ -94,8 +95,14 @@ function makeLaboratory(root, send) {
     const flux = lab.flux = model.decode(latent);
     lab.decodeMs = performance.now() - began;
     plot.draw(scene, flux, isFresh);
+    if (isFresh || began - readAt > READ_EVERY_MS) {
+      readAt = began;
+      readouts();
+    } else {
+      clearTimeout(readTimer);
+      readTimer = setTimeout(readouts, READ_EVERY_MS);
+    }
     isFresh = false;
-    readouts(flux);
     lab.drawMs.push(performance.now() - began);
     if (lab.drawMs.length > 2000) lab.drawMs.splice(0, 1000);
     root.dataset.frames = ++lab.frames;
@@ -110,8 +117,9 @@ function makeLaboratory(root, send) {
     requestAnimationFrame(frame);
   }
 
-  function readouts(flux) {
-    const values = lab.values = model.measure(flux);
+  function readouts() {
+    clearTimeout(readTimer);
+    const values = lab.values = model.measure(lab.flux);
     for (const row of rows) row.now.textContent = textOf(row.write, values);
     bpt.now(values);
     if (!model.density) return;
@@ -146,17 +154,17 @@ function makeLaboratory(root, send) {
     root.querySelector(".bpt").setAttribute("aria-label", lab.values ? `BPT position: ${bptWord(lab.values)}` : "BPT position");
   }
 
-  function show() {
-    lab.inputs?.forEach(({ slide, box }, i) => {
-      slide.value = latent[i];
-      slide.setAttribute("aria-valuetext", `${signed(latent[i], 2, true)} standard deviations`);
-      if (box.getRootNode().activeElement !== box) box.value = latent[i].toFixed(2);
-    });
+  function showOne({ slide, box }, i) {
+    slide.value = latent[i];
+    slide.setAttribute("aria-valuetext", `${signed(latent[i], 2, true)} standard deviations`);
+    if (box.getRootNode().activeElement !== box) box.value = latent[i].toFixed(2);
   }
+
+  function show() { lab.inputs?.forEach(showOne); }
 
   function move(index, value) {
     latent[index] = Math.min(Math.max(value, -data.limit), data.limit);
-    show();
+    showOne(lab.inputs[index], index);
     plan();
   }
 
@@ -322,6 +330,7 @@ function makeLaboratory(root, send) {
     destroy() {
       stop();
       clearTimeout(timer);
+      clearTimeout(readTimer);
       resized.disconnect();
       shared.events.removeEventListener("model", onModel);
       shared.latent = null;
