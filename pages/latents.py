@@ -32,7 +32,7 @@ for text in [*problems, *([f"{problem} The sliders start at the mean."] if probl
         st.warning(text)
 latent = state.place_sliders(start)[0]
 if state.current_view().is_plain:
-    latent_page.plain_sliders(source, start, words)
+    latent_page.plain_sliders(source, start, words, target)
 else:
     latent_page.live_sliders(source, start, words, target)
 panel = latent_page.panel_choice()

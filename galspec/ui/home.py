@@ -305,6 +305,7 @@ _HELP: Final = """
 | Galaxy | Esc | wavelength window before this one; or drag over a range to zoom |
 | Galaxy | 0-5 | score of the verdict, saved at once |
 | Galaxy | B | back to Browse, as it was left |
+| Latents | ← → | on a slider: 0.05 σ, with Shift 0.5 σ; double-click: 0 |
 
 Keys do nothing while you type into a box.
 
@@ -314,6 +315,9 @@ Keys do nothing while you type into a box.
 | `/browse` | `q`: filters such as `class=SF & z<0.1`; `sort`: `r`, `-z`, `random(7)` ...; `page` |
 | `/galaxy` | `id`; `q` and `sort`: the list it stands in; `win`: wavelength window; `lines`: `major`, `all`, `none` |
 | | `smooth`: 0 to 10 pixels; `panel`: `measured`, `similar` |
+| `/latents` | `from`: galaxy; `start`: `predicted`, `observed`, `mean`; `lat`: six numbers `0.12,-1.3,0,0,0,0` |
+| | `to`: galaxy to interpolate to; `panel`: `nearest`, `map`, `traverse`, `meaning`, `files`, `none` |
+| | `by`: `observed`, `predicted`; `x`, `y`, `color` of the map; `plain=1`: sliders decoded on the server |
 
 An address reproduces the page. A part that is not understood is reported, not dropped in silence.
 """

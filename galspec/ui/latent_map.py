@@ -24,7 +24,7 @@ from galspec.store.latent_map import (
 )
 from galspec.ui import address
 from galspec.ui import latent_state as state
-from galspec.ui.cache import survey_key, thumbnail_uri
+from galspec.ui.cache import has_galaxy, survey_key, thumbnail_uri
 from galspec.ui.gallery import gallery
 from galspec.ui.labels import class_word, number
 from galspec.ui.latent_map_figure import (
@@ -225,7 +225,7 @@ def _on_select(source: LatentSource, points: MapPoints, trace_rows: dict[int, ND
 def _chosen(source: LatentSource) -> None:
     galaxy_id = st.session_state.get(CHOSEN)
     survey = source.survey
-    if galaxy_id is None:
+    if galaxy_id is None or not has_galaxy(survey, galaxy_id):
         st.caption("Click a point to choose its galaxy.")
         return
     row = survey.row(galaxy_id)

@@ -194,11 +194,12 @@ def live_sliders(source: LatentSource, start: tuple[float, ...], words: str, tar
     mount_model(browser_model(source), key=_MODEL)
 
 
-def plain_sliders(source: LatentSource, start: tuple[float, ...], words: str) -> None:
+def plain_sliders(source: LatentSource, start: tuple[float, ...], words: str, target: dict[str, Any] | None) -> None:
     """Draw Streamlit's own sliders and a plot decoded on the server: without own JavaScript."""
     latent, initial, _ = state.place_sliders(start)
     left, right = st.columns([1, 3], gap="medium")
-    limit = float(np.ceil(max(*(abs(value) for value in (*start, *initial)), state.LIMIT)))
+    end = tuple(target["latent"]) if target else ()
+    limit = float(np.ceil(max(*(abs(value) for value in (*start, *initial, *end)), state.LIMIT)))
     with left:
         for index, (name, meaning) in enumerate(zip(source.names, source.meanings, strict=True)):
             st.session_state.setdefault(state.slider_key(index), round(latent[index], 2))
@@ -210,6 +211,16 @@ def plain_sliders(source: LatentSource, start: tuple[float, ...], words: str) ->
                 key=state.slider_key(index),
                 on_change=state.on_slider,
                 args=(source.n_latent,),
+            )
+        if target:
+            st.slider(
+                f"{state.current_view().galaxy_id} → {target['name']}",
+                0.0,
+                1.0,
+                step=0.05,
+                key=state.mix_key(),
+                on_change=state.on_mix,
+                args=(start, end),
             )
         st.button(
             "Back to start", key="latents_back", on_click=state.start_from, args=(state.current_view().galaxy_id,)

@@ -313,6 +313,20 @@ def on_slider(n_latent: int) -> None:
     _change(latent=tuple(float(st.session_state[slider_key(index)]) for index in range(n_latent)))
 
 
+def mix_key() -> str:
+    """Return the key of the plain slider between two galaxies; each start has its own."""
+    return f"latents_mix_{st.session_state.get(_TOKEN, 0)}"
+
+
+def on_mix(start: tuple[float, ...], target: tuple[float, ...]) -> None:
+    """Put the plain sliders between two galaxies; a callback."""
+    share = float(st.session_state[mix_key()])
+    latent = tuple(round((1.0 - share) * a + share * b, 4) for a, b in zip(start, target, strict=True))
+    _change(latent=latent)
+    for index, value in enumerate(latent):
+        st.session_state[slider_key(index)] = round(value, 2)
+
+
 def on_plain() -> None:
     """Change between live and plain sliders, which start where the others are; a callback."""
     _change(is_plain=bool(st.session_state[PLAIN]))

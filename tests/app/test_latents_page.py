@@ -209,6 +209,17 @@ def test_interpolation_needs_both_latents_and_both_images(open_page, demo):
     assert _param(at, "to") == OTHER
 
 
+def test_plain_sliders_interpolate_too(open_page, demo):
+    at = open_page("latents", **{"from": GALAXY, "to": OTHER, "start": "observed", "plain": "1"})
+    survey, scores = demo
+    assert len(at.slider) == 7
+    at.slider[6].set_value(0.5).run()
+    assert not at.exception
+    middle = (scores.latents_observed[survey.row(GALAXY)] + scores.latents_observed[survey.row(OTHER)]) / 2
+    np.testing.assert_allclose([slider.value for slider in at.slider[:6]], middle, atol=0.006)
+    np.testing.assert_allclose([float(part) for part in _param(at, "lat").split(",")], middle, atol=1e-3)
+
+
 def test_the_lab_is_told_the_usual_range_the_lines_and_that_all_is_simulated(open_page, demo):
     data = _lab(open_page("latents", **{"from": GALAXY}))
     _, scores = demo

@@ -63,10 +63,11 @@ function frameOf(root) {
       <div class="plot" role="img"></div>
       <div class="pointer"></div>
       <div class="readouts">
-        <div class="density"><div class="bar"><i class="fill"></i><i class="limit"></i></div><p role="status"></p></div>
+        <div class="density"><div class="bar"><i class="fill"></i><i class="limit"></i></div><p></p></div>
         <table><thead><tr><th scope="col">of this curve</th><th scope="col">now</th><th scope="col">start</th></tr></thead><tbody></tbody></table>
         <svg class="bpt" role="img"></svg>
       </div>
+      <span class="heard" role="status"></span>
     </div>`;
   const find = (name) => root.querySelector(name);
   return { find, sliders: find(".sliders"), plot: find(".plot"), status: find(".density p"), fill: find(".fill"), bar: find(".bar"),
@@ -147,7 +148,9 @@ function makeLaboratory(root, send) {
     }, wait);
   }
 
+  // For readers who do not see the page; at rest only, or every frame would be read out.
   function describe() {
+    ui.find(".heard").textContent = ui.bar.classList.contains("outside") ? ui.status.textContent : "";
     const names = data.latents.map(({ name }, i) => `${name} ${signed(latent[i], 2, true)}`).join(", ");
     const values = lab.values ? ` EW(Hα) ${textOf(rows[0].write, lab.values)} angstrom, Dn4000 ${textOf(rows[1].write, lab.values)}.` : "";
     ui.plot.setAttribute("aria-label", `Spectrum decoded from ${names}, over that of ${data.start_label}; below it their difference.${values}`);
