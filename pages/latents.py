@@ -46,5 +46,5 @@ elif panel == "meaning":
     latent_panels.meaning_panel(source)
 elif panel == "files":
     latent_files.files_panel(source, latent)
-latent_page.notes(source)
+latent_page.notes(source, panel)
 state.write_url(start)

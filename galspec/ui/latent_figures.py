@@ -97,15 +97,16 @@ def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated:
         for (name, values), dash in zip(spectra.items(), _DASHES, strict=False)
     ]
     traces.append(_line("decoded from the sliders", flux, line={"width": 2.0}))
-    values = np.concatenate([flux, *(curve[np.isfinite(curve)] for curve in spectra.values())])
-    low, high = np.percentile(values, [0.2, 99.8])
-    high = max(float(high), float(flux.max()))
+    # Two pixels together: an emission line stays inside, a spike of noise may be cut.
+    pairs = [0.5 * (curve[1:] + curve[:-1]) for curve in (flux, *spectra.values())]
+    low = float(np.nanpercentile(np.concatenate(pairs), 0.2))
+    high = max(float(flux.max()), *(float(np.nanmax(pair)) for pair in pairs))
     layout = {
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 30, "b": 42},
         "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
         "xaxis": {**_TICKS, "title": {"text": X_TITLE, "standoff": 6}, "tickformat": "d"},
-        "yaxis": {**_TICKS, "title": {"text": Y_TITLE, "standoff": 6}, "range": [min(float(low), 0.0), 1.05 * high]},
+        "yaxis": {**_TICKS, "title": {"text": Y_TITLE, "standoff": 6}, "range": [min(low, 0.0), 1.05 * high]},
         "annotations": [_watermark()] if is_simulated else [],
         "font": {"size": 13},
     }

@@ -1,5 +1,6 @@
 """Parts of the Latents page: title, start, the live sliders, and plain ones for browsers without JavaScript."""
 
+from contextlib import nullcontext
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from galspec.ui.labels import class_word, number
 from galspec.ui.latent_figures import decoded_figure
 from galspec.ui.latent_lab import mount_lab, mount_model
 from galspec.ui.latent_source import KINDS, LatentSource, browser_model
+from galspec.ui.models import is_loaded
 from galspec.ui.windows import PRESETS
 
 Floats = NDArray[np.float64]
@@ -127,7 +129,9 @@ def start_latents(source: LatentSource) -> tuple[tuple[float, ...], str, str]:
     view = state.current_view()
     if view.start == "mean":
         return (0.0,) * source.n_latent, "the mean of the training galaxies", ""
-    latent, problem = source.galaxy_latent(view.galaxy_id, view.start)
+    is_slow = source.scores is None and not is_loaded()
+    with st.spinner("Loading the model (once per start) …", show_time=True) if is_slow else nullcontext():
+        latent, problem = source.galaxy_latent(view.galaxy_id, view.start)
     if latent is None:
         return (0.0,) * source.n_latent, "the mean of the training galaxies", problem
     words = f"{view.galaxy_id}, {'predicted' if view.start == 'predicted' else 'observed'} latents"
@@ -264,15 +268,16 @@ def derived_sentence(flux: Floats) -> str:
     )
 
 
-def notes(source: LatentSource) -> None:
-    """Say what the curve is, and what is missing."""
+def notes(source: LatentSource, panel: str | None) -> None:
+    """Say what the curve is, and what is missing where the open panel does not say it."""
+    ticks = "" if source.usual is None else "1 and 99 percentiles of the observed spectra's latents here, "
+    marks = "" if state.current_view().is_plain else f"Marks at a slider: {ticks}0, triangle: start. Double-click: 0; "
+    keys = "arrow keys: 0.05 σ, with Shift 0.5 σ." if marks else ""
     st.caption(
         "Decoded from latents, not observed: a shape without flux scale or error, 269 km/s a pixel. Latents are in "
-        f"standard deviations σ of the training galaxies ({source.card.trained_on}); ticks at a slider: 1 and 99 "
-        "percentiles of the observed spectra's latents here, triangle: start. Double-click: 0; arrow keys: 0.05 σ, "
-        "with Shift 0.5 σ."
+        f"standard deviations σ of the training galaxies ({source.card.trained_on}). {marks}{keys}"
     )
-    if source.scores_problem:
+    if source.scores_problem and panel not in {"nearest", "map"}:
         st.info(
             f"Map and nearest galaxies need stored latents: {source.scores_problem} The sliders work without.",
             icon=":material/info:",
