@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 USUAL_SIGMA: Final = 140.0
 SIGMA_SCATTER: Final = 0.4
 VELOCITY_SCATTER: Final = 40.0
-_RIDGE: Final = 1e-7
+RIDGE: Final = 1e-7
 
 
 def choose_kinematics(residual: Floats, weight: Floats) -> NDArray[np.int64]:
@@ -32,19 +32,21 @@ def choose_kinematics(residual: Floats, weight: Floats) -> NDArray[np.int64]:
     """
     coarse = np.arange(0, len(SIGMA_GRID), SIGMA_STRIDE)
     n_shifts = len(VELOCITY_GRID)
-    score = np.stack([_score(residual, weight, int(s), v) for s in coarse for v in range(n_shifts)], axis=1)
+    score = np.stack([kinematic_score(residual, weight, int(s), v) for s in coarse for v in range(n_shifts)], axis=1)
     first, velocity = np.divmod(score.argmax(axis=1), n_shifts)
     node = np.stack([coarse[first], velocity], axis=1)
     for sigma_index, velocity_index in np.unique(node, axis=0):
         group = np.flatnonzero((node == (sigma_index, velocity_index)).all(axis=1))
         low = max(sigma_index - SIGMA_STRIDE + 1, 0)
         near = np.arange(low, min(sigma_index + SIGMA_STRIDE, len(SIGMA_GRID)))
-        finer = np.stack([_score(residual[group], weight[group], int(s), velocity_index) for s in near], axis=1)
+        finer = np.stack(
+            [kinematic_score(residual[group], weight[group], int(s), velocity_index) for s in near], axis=1
+        )
         node[group, 0] = near[finer.argmax(axis=1)]
     return node
 
 
-def _score(residual: Floats, weight: Floats, sigma_index: int, velocity_index: int) -> Floats:
+def kinematic_score(residual: Floats, weight: Floats, sigma_index: int, velocity_index: int) -> Floats:
     """Return by how much lines of one width and shift lower chi squared, less the prior's share, shape (N,).
 
     Notes
@@ -57,7 +59,7 @@ def _score(residual: Floats, weight: Floats, sigma_index: int, velocity_index: i
     profiles, weight = profiles[:, pixels], weight[:, pixels]
     matrix = profile_products(weight, profiles)
     projected = (residual[:, pixels] * weight) @ profiles.T
-    ridge = _RIDGE * np.eye(len(profiles))
+    ridge = RIDGE * np.eye(len(profiles))
     amplitude = np.maximum(np.linalg.solve(matrix + ridge, projected[..., None])[..., 0], 0.0)
     gain = 2.0 * (amplitude * projected).sum(axis=1) - np.einsum("nk,nkl,nl->n", amplitude, matrix, amplitude)
     prior = (np.log(sigma_kms / USUAL_SIGMA) / SIGMA_SCATTER) ** 2 + (velocity_kms / VELOCITY_SCATTER) ** 2

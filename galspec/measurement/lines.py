@@ -53,7 +53,7 @@ _WINDOW: Final = 2000.0 / 299792.458
 #: Widths of the first fit, km/s.
 FIRST_SIGMAS: Final = (95.0, 240.0)
 #: Prior variance of an amplitude / norm, angstrom squared: none, but for lines without data.
-_AMPLITUDE_VARIANCE: Final = 1e7
+AMPLITUDE_VARIANCE: Final = 1e7
 _CHUNK_ROWS: Final = 512
 
 
@@ -231,8 +231,16 @@ def _empty(n_spectra: int, is_fitted: Bools) -> LineMeasurements:
     )
 
 
-def _weights(variance: Floats, model: Floats) -> Floats:
+def pixel_weights(variance: Floats, model: Floats) -> Floats:
+    """Return 1 / (noise variance + (1 % of the model)^2), the weights of the fit; all in units of the norm."""
     return np.asarray(1.0 / (variance + (TEMPLATE_ERROR * np.maximum(model, 0.0)) ** 2))
+
+
+def first_profiles() -> Floats:
+    """Return the line profiles of the first fit, shape (L, 1000)."""
+    # Strong lines have a narrow and a wide part here: one wrong width for all would leave its wings in the continuum.
+    parts = [line_profiles(FITTED_LINES, FIRST_SIGMAS[0], 0.0), line_profiles(KINEMATIC_LINES, FIRST_SIGMAS[1], 0.0)]
+    return np.concatenate(parts)
 
 
 def _measure_chunk(
@@ -241,20 +249,18 @@ def _measure_chunk(
     """Measure normalised spectra and write the results, in units of the norm, into `found`."""
     residual = flux - design.mean
     n_terms = len(design.terms)
-    first = NormalEquations(_weights(variance, np.broadcast_to(design.mean, flux.shape)), design.terms)
-    # Strong lines have a narrow and a wide part here: one wrong width for all would leave its wings in the continuum.
-    parts = [line_profiles(FITTED_LINES, FIRST_SIGMAS[0], 0.0), line_profiles(KINEMATIC_LINES, FIRST_SIGMAS[1], 0.0)]
-    profiles = np.concatenate(parts)
-    coefficients, _ = first.solve(np.arange(len(flux)), residual, profiles, _AMPLITUDE_VARIANCE)
+    first = NormalEquations(pixel_weights(variance, np.broadcast_to(design.mean, flux.shape)), design.terms)
+    profiles = first_profiles()
+    coefficients, _ = first.solve(np.arange(len(flux)), residual, profiles, AMPLITUDE_VARIANCE)
     continuum = design.mean + coefficients[:, :n_terms] @ design.terms
-    weight = _weights(variance, continuum + coefficients[:, n_terms:] @ profiles)
+    weight = pixel_weights(variance, continuum + coefficients[:, n_terms:] @ profiles)
     node = choose_kinematics(flux - continuum, weight)
     second = NormalEquations(weight, design.terms)
     for sigma_index, velocity_index in np.unique(node, axis=0):
         group = np.flatnonzero((node == (sigma_index, velocity_index)).all(axis=1))
         sigma_kms, velocity_kms = SIGMA_GRID[sigma_index], VELOCITY_GRID[velocity_index]
         profiles = line_profiles(FITTED_LINES, sigma_kms, velocity_kms)
-        coefficients, covariance = second.solve(group, residual[group], profiles, _AMPLITUDE_VARIANCE)
+        coefficients, covariance = second.solve(group, residual[group], profiles, AMPLITUDE_VARIANCE)
         continuum = design.mean + coefficients[:, :n_terms] @ design.terms
         emission = coefficients[:, n_terms:] @ profiles
         into = rows[group]
@@ -281,7 +287,7 @@ def _window_chi2(residual: Floats, weight: Floats) -> Floats:
 
 
 @functools.lru_cache(maxsize=1)
-def _side_bands() -> Floats:
+def side_bands() -> Floats:
     """Return weights that average a continuum over each measured line's side bands, shape (1000, 12)."""
     wave = wave_grid()
     bands = np.zeros((N_WAVE, len(MEASURED_LINES)))
@@ -300,7 +306,7 @@ def _fill_lines(
     n_terms = len(design.terms)
     line = n_terms + np.array(MEASURED_ROW)
     share = np.array(MEASURED_SHARE)
-    bands = _side_bands()
+    bands = side_bands()
     side_terms = design.terms @ bands
     flux = coefficients[:, line] * share
     level = design.mean @ bands + coefficients[:, :n_terms] @ side_terms

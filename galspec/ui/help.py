@@ -29,6 +29,13 @@ _KEYS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("drag in the plot", "select every galaxy in the region"),
         ("H", "this help"),
     ),
+    "Latents": (
+        ("drag a slider", "the spectrum follows; the server hears of it when you let go"),
+        ("← →", "on a slider: 0.05 σ, with Shift 0.5 σ"),
+        ("double-click on a slider", "0"),
+        ("drag in the map", "select every galaxy in the region"),
+        ("H", "this help"),
+    ),
     "Home": (
         ("N", "another galaxy"),
         ("G", "open this galaxy"),
@@ -54,6 +61,16 @@ _ADDRESSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("`sort`", "`r`, `-z`, `-err`, `-novelty`, `sep`, `random(7)`, `like(sim1-00000003,image)` ..."),
         ("`view`", "`cards`, `table`, `plot`"),
         ("`page`, `per`", "page, and galaxies a page: 24, 48, 96"),
+    ),
+    "Latents": (
+        (
+            "`/latents`",
+            "`from`: galaxy; `start`: `predicted`, `observed`, `mean`; `lat`: six numbers `0.12,-1.3,0,0,0,0`",
+        ),
+        ("`to`", "galaxy to interpolate to"),
+        ("`panel`, `by`", "`nearest`, `map`, `traverse`, `meaning`, `files`, `none`; `observed`, `predicted`"),
+        ("`x`, `y`, `color`", "of the map"),
+        ("`plain`", "`1`: sliders decoded on the server"),
     ),
     "Home": (("`/`", "`seed`: which held-out galaxy is drawn"),),
 }
