@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galspec.core.errors import ConfigError, ShapeError
+from galspec.core.regions import inside_polygon
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -181,14 +182,7 @@ def rows_in_lasso(points: Floats, x: ArrayLike, y: ArrayLike) -> Rows:
         points, (float(corners_x.min()), float(corners_x.max())), (float(corners_y.min()), float(corners_y.max()))
     )
     px, py = points[inside_box].T
-    is_inside = np.zeros(len(px), bool)
-    next_x, next_y = np.roll(corners_x, -1), np.roll(corners_y, -1)
-    for x0, y0, x1, y1 in zip(corners_x, corners_y, next_x, next_y, strict=True):
-        if y0 == y1:
-            continue
-        crosses = (y0 > py) != (y1 > py)
-        is_inside ^= crosses & (px < x0 + (py - y0) * (x1 - x0) / (y1 - y0))
-    return inside_box[is_inside]
+    return inside_box[inside_polygon(px, py, corners_x, corners_y)]
 
 
 def nearest_rows(latent: ArrayLike, latents: Floats32, n: int) -> tuple[Rows, Floats]:

@@ -9,8 +9,8 @@ import streamlit as st
 from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
-from galspec.core.regions import inside_polygon
 from galspec.store.catalog_columns import meaning
+from galspec.store.latent_map import density_grid, rows_in_box, rows_in_lasso, stratified_sample
 from galspec.store.survey import Survey
 from galspec.ui import address
 from galspec.ui import browse_state as state
@@ -43,14 +43,6 @@ def axis_words(name: str) -> str:
     return f"{name} [{unit}]" if unit else name
 
 
-def sample_rows(rows: NDArray[np.int64], n: int = MAX_POINTS, seed: int = SAMPLE_SEED) -> NDArray[np.int64]:
-    """Return some of the rows, drawn at random without repetition, in their order; all of them if there are fewer."""
-    if len(rows) <= n:
-        return rows
-    places = np.sort(np.random.default_rng(seed).choice(len(rows), n, replace=False))
-    return rows[places]
-
-
 def rows_inside(selection: dict[str, Any], x: Floats, y: Floats, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the rows whose points lie in the boxes and lassos drawn, all of them, not only those of the sample.
 
@@ -63,14 +55,12 @@ def rows_inside(selection: dict[str, Any], x: Floats, y: Floats, rows: NDArray[n
     rows : ndarray of int
         Those that are drawn.
     """
-    keep = np.zeros(len(rows), bool)
-    px, py = x[rows], y[rows]
-    for box in selection.get("box") or []:
-        (x0, x1), (y0, y1) = sorted(box["x"][:2]), sorted(box["y"][:2])
-        keep |= (px >= x0) & (px <= x1) & (py >= y0) & (py <= y1)
-    for lasso in selection.get("lasso") or []:
-        keep |= inside_polygon(px, py, lasso["x"], lasso["y"])
-    return rows[keep]
+    points = np.column_stack([x[rows], y[rows]])
+    found = [rows_in_box(points, box["x"][:2], box["y"][:2]) for box in selection.get("box") or []]
+    found += [
+        rows_in_lasso(points, lasso["x"], lasso["y"]) for lasso in selection.get("lasso") or [] if len(lasso["x"]) > 2
+    ]
+    return rows[np.unique(np.concatenate(found))] if found else rows[:0]
 
 
 def plot_page(survey: Survey, catalog: ScoredCatalog, rows: NDArray[np.int64]) -> None:
@@ -83,7 +73,7 @@ def plot_page(survey: Survey, catalog: ScoredCatalog, rows: NDArray[np.int64]) -
     if not len(known):
         st.info(f"No galaxy that passes has both {x_name} and {y_name}.")
         return
-    drawn = sample_rows(known)
+    drawn = known[stratified_sample(np.column_stack([x[known], y[known]]), MAX_POINTS, SAMPLE_SEED)]
     figure = scatter_figure(frame, known, drawn, (x_name, y_name), colour, is_simulated=survey.source == "SIMULATED")
     st.plotly_chart(
         figure,
@@ -200,10 +190,7 @@ def _direction(is_reversed: bool) -> bool | str:
 
 
 def _density(x: Floats, y: Floats) -> dict[str, Any]:
-    ranges = [np.percentile(values, [0.05, 99.95]) for values in (x, y)]
-    counts, x_edges, y_edges = np.histogram2d(
-        x, y, bins=_BINS, range=[(low, max(high, low + 1e-9)) for low, high in ranges]
-    )
+    counts, middle_x, middle_y = density_grid(np.column_stack([x, y]), _BINS)
     logged = np.where(counts > 0, np.log10(np.maximum(counts, 1.0)), np.nan)
     scale = [
         [level, colour]
@@ -211,9 +198,9 @@ def _density(x: Floats, y: Floats) -> dict[str, Any]:
     ]
     return {
         "type": "heatmap",
-        "x": (x_edges[1:] + x_edges[:-1]) / 2.0,
-        "y": (y_edges[1:] + y_edges[:-1]) / 2.0,
-        "z": logged.T.astype(np.float32),
+        "x": middle_x,
+        "y": middle_y,
+        "z": logged.astype(np.float32),
         "colorscale": scale,
         "colorbar": {"title": {"text": "log₁₀ galaxies per cell"}, "thickness": 12, "len": 0.8},
         "hoverinfo": "skip",

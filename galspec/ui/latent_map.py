@@ -1,8 +1,6 @@
 """The map panel of the Latents page: its controls, a click, a box, a lasso, and the way to Browse."""
 
 import dataclasses
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from galspec.core.errors import GalspecError
 from galspec.core.table_file import write_table
 from galspec.store.catalog_columns import galaxy_columns, galaxy_facts
+from galspec.store.id_lists import save_ids
 from galspec.store.latent_map import (
     axis_names,
     density_grid,
@@ -45,8 +44,6 @@ MAP: Final = "latents_map"
 MOUSE: Final = "latents_mouse"
 CHOSEN: Final = "latents_chosen"
 SELECTED: Final = "latents_selected"
-#: What another page reads a handed-over selection from where it keeps no selections of its own.
-BROWSE_SELECTION: Final = "browse_selection"
 
 #: So many points can be clicked; what is beyond them is drawn as a density.
 MAX_POINTS: Final = 10_000
@@ -270,10 +267,10 @@ def _catalogue_file(source: LatentSource, selection: Selection) -> bytes:
 
 
 def hand_over(ids: Sequence[str], label: str) -> None:
-    """Go to Browse with a selection: by its own store of selections if it has one, else through the session."""
-    address.touch()
-    st.session_state[BROWSE_SELECTION] = {"ids": list(ids), "label": label}
-    query: dict[str, str] = {}
-    if importlib.util.find_spec("galspec.ui.selection") is not None:
-        query["q"] = str(importlib.import_module("galspec.ui.selection").keep_selection(ids, label))
-    st.switch_page("pages/browse.py", query_params=query)
+    """Go to Browse with a selection, as a stored list whose name fits into the address."""
+    try:
+        name = save_ids(ids, label)
+    except GalspecError as error:
+        st.error(str(error)[:1].upper() + str(error)[1:])
+        return
+    st.switch_page("pages/browse.py", query_params={"q": f"list={name}"})

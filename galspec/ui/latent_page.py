@@ -15,8 +15,10 @@ from galspec.store.survey import Survey
 from galspec.ui import address
 from galspec.ui import latent_state as state
 from galspec.ui.cache import survey_key, thumbnail_uri
+from galspec.ui.copy_link import copy_link
 from galspec.ui.galaxy_state import keep_galaxy, nearest_ids
 from galspec.ui.header import badges
+from galspec.ui.help import help_button
 from galspec.ui.labels import class_word, number
 from galspec.ui.latent_figures import decoded_figure
 from galspec.ui.latent_lab import mount_lab, mount_model
@@ -62,6 +64,8 @@ def title_line(source: LatentSource) -> None:
         if st.button("Galaxy page", key="latents_open", icon=":material/ssid_chart:", help=f"Open {view.galaxy_id}."):
             keep_galaxy(view.galaxy_id)
             st.switch_page("pages/galaxy.py", query_params={"id": view.galaxy_id})
+        copy_link()
+        help_button("Latents", key="latents_help")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("Start from", width="content")
         st.text_input(

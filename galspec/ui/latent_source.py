@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from galspec.core.errors import BundleError, GalspecError
 from galspec.store.decoder import StoredDecoder, read_decoder
 from galspec.store.latent_density import LatentDensity, bundle_density, survey_density
-from galspec.store.scores import ScoreTable, read_scores
+from galspec.store.scores import ScoreTable
 from galspec.store.survey import Survey
 from galspec.ui.cache import comparison, survey_key
 from galspec.ui.latent_lab import model_bytes
 from galspec.ui.model_card import ModelCard, model_dir, read_model_card
+from galspec.ui.stored_scores import stored_scores
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -129,9 +130,7 @@ def read_source(survey: Survey) -> LatentSource:
     decoder = _decoder(card, card.sha256)
     scores, scores_problem = None, ""
     try:
-        path = survey.prediction_path(card.name)
-        stamp = path.stat().st_mtime_ns if path.is_file() else 0
-        scores = _scores(survey, survey_key(survey), stamp, card)
+        scores = stored_scores(survey)
         if scores.latents.shape[1] != len(decoder.latent_mean):
             n_stored, n_latent = scores.latents.shape[1], len(decoder.latent_mean)
             scores, scores_problem = None, f"the scores hold {n_stored} latents, the decoder reads {n_latent}."
@@ -145,11 +144,6 @@ def read_source(survey: Survey) -> LatentSource:
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _decoder(_card: ModelCard, sha256: str) -> StoredDecoder:  # noqa: ARG001
     return read_decoder(_card.folder)
-
-
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _scores(_survey: Survey, key: str, stamp: int, card: ModelCard) -> ScoreTable:  # noqa: ARG001
-    return read_scores(_survey, card.name, model_sha256=card.sha256, vae_sha256=card.vae_sha256)
 
 
 def _vae_folder(card: ModelCard) -> Path | None:

@@ -262,7 +262,8 @@ def test_the_map_follows_the_sliders_a_click_chooses_and_a_box_reaches_browse(pa
     assert expected > 50
     assert count == pytest.approx(expected, abs=0.03 * expected)  # the mouse goes in whole pixels
     page.get_by_role("button", name="Show them in Browse").click()
-    page.wait_for_url(re.compile("/browse"))
+    page.wait_for_url(re.compile(r"/browse\?q=list%3D[0-9a-f]{12}"))
+    page.get_by_text(f"{count:,} of {len(scores.frame):,}").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

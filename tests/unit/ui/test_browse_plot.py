@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galspec.ui.browse_plot import axis_words, number_columns, rows_inside, sample_rows, scatter_figure
+from galspec.ui.browse_plot import axis_words, number_columns, rows_inside, scatter_figure
 
 N = 500
 
@@ -21,16 +21,6 @@ def frame() -> pd.DataFrame:
             "embedding_1": np.zeros(N),
         }
     )
-
-
-def test_a_sample_is_repeatable_and_in_order():
-    rows = np.arange(0, 1000, 2)
-    sample = sample_rows(rows, n=50)
-    assert len(sample) == 50
-    assert np.array_equal(sample, sample_rows(rows, n=50))
-    assert np.all(np.diff(sample) > 0)
-    assert set(sample) <= set(rows)
-    assert np.array_equal(sample_rows(rows, n=500), rows)
 
 
 def test_a_region_holds_all_its_galaxies(frame):
@@ -60,7 +50,7 @@ def test_more_galaxies_than_points_are_drawn_as_a_density_too(frame):
     figure = scatter_figure(frame, rows, rows[:40], ("redshift", "mag_r"), "redshift", is_simulated=False)
     assert figure.data[0].type == "heatmap"
     counts = 10.0 ** np.nan_to_num(figure.data[0].z, nan=-np.inf)
-    assert counts.sum() == pytest.approx(N, abs=4)  # the outermost 0.05 % lie outside
+    assert counts.sum() == pytest.approx(N, abs=8)  # the outermost 0.1 % lie outside
     assert len(figure.data[1].x) == 40
     assert not figure.layout.annotations
 
