@@ -1,4 +1,4 @@
-"""Take the screenshots of README and docs: Home, Browse and Galaxy, light and dark, 1280 x 720."""
+"""Take the screenshots of README and docs: every page, light and dark, 1280 x 720."""
 
 import argparse
 import sys
@@ -16,6 +16,7 @@ SHOTS = {
     "home": ("/", ".js-plotly-plot .scatterlayer path.js-line"),
     "browse": ("/browse?sort=r", ".gallery img"),
     "galaxy": ("/galaxy?id={galaxy}", ".js-plotly-plot .scatterlayer path.js-line"),
+    "latents": ("/latents?from={galaxy}&lat=0.5,-1,0,0.3,0,0.25", "text=Nearest galaxies"),
 }
 
 
