@@ -51,3 +51,18 @@ class QueryError(GalspecError):
 
 class VerdictError(GalspecError):
     """A verdict that is not allowed, or a file of verdicts that cannot be read or written."""
+
+
+class JobError(GalspecError):
+    """A job that cannot be submitted or changed.
+
+    Parameters
+    ----------
+    message : str
+    field : str
+        The setting that is wrong, as the form and the command name it; empty if it is none in particular.
+    """
+
+    def __init__(self, message: str, field: str = ""):
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
