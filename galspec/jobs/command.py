@@ -11,7 +11,7 @@ from galspec.jobs.job import Job
 
 #: Stands in a job's argv for its folder, whose name is known only when it is submitted.
 RUN: Final = "{run}"
-#: Seconds before the time limit at which Slurm warns the job, so that it can write a checkpoint.
+#: Seconds before the time limit at which Slurm warns the job, so that it can write a checkpoint; less for short jobs.
 WARN_S: Final = 120
 #: Where the processes of several nodes meet.
 PORT: Final = 29511
@@ -69,9 +69,7 @@ def supervisor_words(folder: Path, python: str = sys.executable) -> list[str]:
     return [python, "-m", "galspec.jobs.supervisor", str(folder)]
 
 
-def sbatch_script(
-    job: Job, folder: Path, python: str = sys.executable, repository: Path = REPOSITORY_DIR, warn_s: int = WARN_S
-) -> str:
+def sbatch_script(job: Job, folder: Path, python: str = sys.executable, repository: Path = REPOSITORY_DIR) -> str:
     """Return the batch script of a Slurm job; pure: equal arguments give equal text.
 
     Parameters
@@ -84,10 +82,9 @@ def sbatch_script(
         The interpreter.
     repository : Path
         Where galspec lies.
-    warn_s : int
-        Seconds before the time limit at which the job is told.
     """
     resources = job.resources
+    warn_s = min(WARN_S, 15 * resources.time_min) if resources.time_min else WARN_S
     options = [f"--job-name=galspec-{job.name}", "--output=log.txt", "--open-mode=append"]
     options += [f"--nodes={resources.nodes}", "--ntasks-per-node=1"]
     optional = (

@@ -201,6 +201,7 @@ def test_corrupt_metrics_and_records_do_not_hide_a_job(run_script):
     assert look(folder).state is State.RUNNING
     engine.stop(folder)
     wait_for_state(folder, State.CANCELLED)
+    _no_processes()
     (folder.path / "ended.json").write_text("")
     assert look(folder).state is State.CANCELLED
     (folder.path / "job.json").write_text("{")
