@@ -55,6 +55,8 @@ def command_words(job: Job, folder: Path, python: str = sys.executable, first_ho
         return [*torchrun, "--standalone", "-m", "galspec", *argv]
     meeting = f"{first_host or 'FIRST_NODE'}:{PORT}"
     srun = ["srun", f"--nodes={resources.nodes}", f"--ntasks={resources.nodes}", "--kill-on-bad-exit=1"]
+    # Slurm's srun does not take the cores of a task from its batch job.
+    srun += [f"--cpus-per-task={resources.cpus}"] if resources.cpus else []
     several = ["--nnodes", str(resources.nodes), "--rdzv-backend", "c10d", "--rdzv-endpoint", meeting]
     return [*srun, *torchrun, *several, "--rdzv-id", job.id, "-m", "galspec", *argv]
 

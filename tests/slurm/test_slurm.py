@@ -14,7 +14,7 @@ from galspec.core.errors import JobError
 from galspec.jobs import engine
 from galspec.jobs.folder import JobFolder
 from galspec.jobs.job import Resources
-from galspec.jobs.metrics import MetricsReader, last_rows
+from galspec.jobs.metrics import MetricsReader
 from galspec.jobs.state import State
 from galspec.jobs.view import look, look_at_all, slurm_id_of
 from tests.toy_survey import write_toy_models, write_toy_survey
@@ -39,7 +39,8 @@ def _wait(folder: JobFolder, *states: State, patience_s: float = 200.0):
             return view, seen
         time.sleep(0.2)
     log = folder.log.read_text() if folder.log.exists() else "no log"
-    queue = subprocess.run(["scontrol", "show", "job", slurm_id_of(folder)], capture_output=True, text=True).stdout
+    words = ["scontrol", "show", "job", slurm_id_of(folder)]
+    queue = subprocess.run(words, capture_output=True, text=True, check=False).stdout
     raise AssertionError(f"waited for {states}, saw {seen}; {view.status}; log: {log}; {queue}")
 
 
@@ -193,4 +194,3 @@ def test_two_processes_train_one_network(tmp_path: Path):
     assert view.last["epoch"] == 2
     recipe = JobFolder(folder.bundle).read("model.json")["recipe"]
     assert recipe["n_processes"] == 2
-    assert "torch.distributed.run" in str(folder.job().to_dict()) or "--nproc-per-node" not in folder.log.read_text()
