@@ -48,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_job(actions.add_parser("resume", help="start an ended job again, from its last checkpoint"))
     clone = _add_job(actions.add_parser("clone", help="submit a copy of a job"))
     clone.add_argument("--name", default="", help="of the copy (default: the same)")
+    promote = actions.add_parser("promote", help="let the app use a job's model; --back takes that back")
+    promote.add_argument("job", nargs="?", help="id as `jobs list` shows it, or the beginning of one")
+    promote.add_argument("--back", action="store_true", help="return to the model before")
+    estimate = actions.add_parser("estimate", help="time and memory of a training, from a few timed steps")
+    estimate.add_argument("--seconds", type=float, default=10.0, help="of timed steps, at least two (default 10)")
+    _add_json(estimate)
+    estimate.add_argument("command", nargs=argparse.REMAINDER, metavar="-- train ...", help="the training")
     _add_job(actions.add_parser("rm", help="delete an ended job with all its files"))
 
 
@@ -86,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         "stop": _stop,
         "resume": _resume,
         "clone": _clone,
+        "promote": _promote,
+        "estimate": _estimate,
         "rm": _remove,
     }
     return actions[args.action](args)
@@ -119,6 +128,15 @@ def request_of(words: Sequence[str]) -> Request:
         settings = {**read_settings(given["config"], given["what"]), **settings}
         files[SETTINGS] = Path(given["config"]).read_text(encoding="utf-8")
     return Request(tuple(replaced.get(word, word) for word in words), settings, files)
+
+
+def training_settings(what: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return those of a request's settings that are fields of the training's settings, under the fields' names."""
+    from galspec.jobs.fields import TABLES
+
+    renamed = {"epochs": "n_epochs"}
+    known = {field.name for field in TABLES[what]}
+    return {renamed.get(name, name): value for name, value in given.items() if renamed.get(name, name) in known}
 
 
 def _plain(value: Any) -> Any:
@@ -285,6 +303,44 @@ def _clone(args: argparse.Namespace) -> int:
     from galspec.jobs.engine import clone
 
     _print_id(clone(_find(args.job), args.name).id)
+    return 0
+
+
+def _promote(args: argparse.Namespace) -> int:
+    from galspec.jobs.promote import demote, promote
+
+    if args.back == bool(args.job):
+        raise JobError("name a job, or give --back.", "job")
+    entry = demote() if args.back else promote(_find(args.job))
+    print(f"the app uses {entry['name']} {entry['sha256'][:8]}" if entry else "the app uses the shipped model")
+    return 0
+
+
+def _estimate(args: argparse.Namespace) -> int:
+    from galspec.store.survey import open_survey
+    from galspec.training.config import CnnConfig, config_from_table
+    from galspec.training.trial import count_split, estimate_cnn, estimate_vae
+    from galspec.training.vae_data import VaeConfig
+
+    words = args.command[1:] if args.command[:1] == ["--"] else args.command
+    given, what = request_of(words), "".join(words[1:2])
+    if words[:1] != ["train"]:
+        raise JobError("only trainings can be estimated.", "command")
+    settings = training_settings(what, given.settings)
+    n_train, n_valid = count_split(open_survey(given.settings["survey"]), int(given.settings.get("max_galaxies", 0)))
+    if what == "cnn":
+        device = {"cpu": "cpu", "cuda": "cuda"}.get(str(given.settings.get("device")))
+        found = estimate_cnn(config_from_table(CnnConfig, settings, "settings"), n_train, n_valid, device, args.seconds)
+    else:
+        found = estimate_vae(config_from_table(VaeConfig, settings, "settings"), n_train, n_valid, args.seconds)
+    if args.json:
+        print(json.dumps(found.to_dict()))
+    else:
+        print(
+            f"{found.seconds / 60:.3g} minutes ({found.low / 60:.3g} to {found.high / 60:.3g}), "
+            f"{found.memory_gb:.2g} GB: {found.n_steps} steps of {found.step_s:.3g} s on {found.device}, {found.n_train} train galaxies; "
+            "reading or rendering images comes on top."
+        )
     return 0
 
 

@@ -153,3 +153,68 @@ def test_a_request_has_absolute_paths_and_keeps_its_settings(toys, tmp_path, mon
 def test_a_simulation_is_made_in_the_workspace():
     request = request_of(["simulate", "--n", "3", "--out", "mine"])
     assert request.argv[-1] == str(home_dir() / "surveys" / "mine")
+
+
+@pytest.mark.parametrize("what", ["cnn", "vae"])
+def test_an_estimate_comes_from_at_least_two_steps(toys, capsys, what):
+    words = _train_words(toys) if what == "cnn" else ["train", "vae", "--survey", str(toys[0]), "--epochs", "7"]
+    assert main(["jobs", "estimate", "--seconds", "0.01", "--json", "--", *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_steps"] >= 2
+    assert found["low"] <= found["seconds"] <= found["high"]
+    assert found["n_train"] + found["n_valid"] <= 60
+    assert found["memory_gb"] > 0
+
+
+def test_a_model_is_promoted_and_taken_back(toys, capsys):
+    import shutil
+    import sys
+
+    from galspec.core.home import shipped_weights_dir
+    from galspec.jobs.promote import promoted_dir, read_promotions
+    from galspec.ui.model_card import model_dir, read_model_card
+
+    vae = toys[1]
+    predictor = vae.parent / "toy-cnn"
+    script = "import shutil, sys; shutil.copytree(sys.argv[2], sys.argv[1] + '/bundle')"
+    folders = []
+    for number in range(2):
+        program = (sys.executable, "-c", script)
+        settings = {"vae": str(vae), "seed": number}
+        folders.append(
+            submit(f"m{number}", ("{run}", str(predictor)), Resources(device="cpu"), settings, program=program)
+        )
+        wait_for_state(folders[-1], State.FINISHED)
+    shipped = shipped_weights_dir() / "xresnet18-hybrid"
+    assert model_dir() == shipped
+    for folder in folders:
+        assert main(["jobs", "promote", folder.id]) == 0
+    assert promoted_dir().parent.name == folders[1].id
+    entry = read_promotions()[-1]
+    assert entry["settings"]["seed"] == 1
+    assert entry["sha256"] == json.loads((predictor / "model.json").read_text())["sha256"]
+    card = read_model_card(model_dir())
+    assert card.vae_folders()[0].is_dir()  # its own VAE lies beside it
+    assert main(["jobs", "rm", folders[1].id]) == 0
+    assert model_dir() == promoted_dir()  # a copy
+    assert main(["jobs", "promote", "--back"]) == 0
+    assert model_dir().parent.name == folders[0].id
+    shutil.rmtree(model_dir())
+    assert model_dir() == shipped  # deleted by hand: the shipped one again
+    assert main(["jobs", "promote", "--back"]) == 0
+    assert main(["jobs", "promote", "--back"]) == 2
+    assert "nothing is promoted" in capsys.readouterr().err
+
+
+def test_what_is_no_predictor_is_not_promoted(toys, capsys):
+    import sys
+
+    script = "import shutil, sys; shutil.copytree(sys.argv[2], sys.argv[1] + '/bundle')"
+    program = (sys.executable, "-c", script)
+    folder = submit("vae", ("{run}", str(toys[1])), Resources(device="cpu"), program=program)
+    wait_for_state(folder, State.FINISHED)
+    assert main(["jobs", "promote", folder.id]) == 2
+    assert "VAE cannot take its place" in capsys.readouterr().err
+    (folder.bundle / "model.json").unlink()
+    assert main(["jobs", "promote", folder.id]) == 2
+    assert "no model yet" in capsys.readouterr().err
