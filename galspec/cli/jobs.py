@@ -336,11 +336,10 @@ def _estimate(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found.to_dict()))
     else:
-        print(
-            f"{found.seconds / 60:.3g} minutes ({found.low / 60:.3g} to {found.high / 60:.3g}), "
-            f"{found.memory_gb:.2g} GB: {found.n_steps} steps of {found.step_s:.3g} s on {found.device}, {found.n_train} train galaxies; "
-            "reading or rendering images comes on top."
-        )
+        minutes = [f"{value / 60:.3g}" for value in (found.seconds, found.low, found.high)]
+        steps = f"{found.n_steps} steps of {found.step_s:.3g} s on {found.device}"
+        print(f"{minutes[0]} minutes ({minutes[1]} to {minutes[2]}), {found.memory_gb:.2g} GB; from {steps}")
+        print(f"{found.n_train} train galaxies; reading or rendering their images comes on top.")
     return 0
 
 
