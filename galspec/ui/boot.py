@@ -11,6 +11,7 @@ PAGES: Final = {
     "home": ("Home", ":material/home:"),
     "browse": ("Browse", ":material/grid_view:"),
     "galaxy": ("Galaxy", ":material/ssid_chart:"),
+    "train": ("Train", ":material/model_training:"),
 }
 _NAVIGATED, _WANTED, _WANTED_QUERY = "_boot_navigated", "_boot_page", "_boot_query"
 
