@@ -74,12 +74,12 @@ CNN: Final = (
     Field("batch_size", "Batch size", 128, 2, 8192, unit="galaxies", paper="128", is_common=True),
     Field(
         "max_lr",
-        "Peak learning rate",
+        "Peak learning rate (0: paper's)",
         0.0,
         0.0,
         1.0,
         paper="0.03, fully deconvolved 0.003",
-        help="0 = the paper's for the network.",
+        help="0 takes the paper's rate for the network.",
         is_common=True,
     ),
     Field(

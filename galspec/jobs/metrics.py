@@ -9,7 +9,8 @@ from typing import Any, Final
 
 Row = dict[str, Any]
 
-_TAIL_BYTES: Final = 8192
+_TAIL_BYTES: Final = 65_536
+_EPOCH: Final = b'"kind": "epoch"'
 
 
 @dataclasses.dataclass
@@ -79,19 +80,32 @@ def parse_row(line: bytes) -> Row | None:
     return row if isinstance(row, dict) else None
 
 
-def last_rows(path: Path) -> list[Row]:
-    """Return the last rows of a file, at most some kilobytes: enough for a list of jobs."""
+def last_rows(path: Path) -> tuple[Row, Row]:
+    """Return the last row of a file and its last row of an epoch, looking at no more than its end.
+
+    Returns
+    -------
+    last, last_epoch : dict
+        Empty where there is none in the last 64 kB.
+    """
     try:
         with path.open("rb") as handle:
             size = handle.seek(0, 2)
             handle.seek(max(0, size - _TAIL_BYTES))
             data = handle.read()
     except OSError:
-        return []
-    lines = data[: data.rfind(b"\n") + 1].splitlines()
-    if size > _TAIL_BYTES:
-        lines = lines[1:]  # cut in front
-    return [row for line in lines if (row := parse_row(line)) is not None]
+        return {}, {}
+    last: Row = {}
+    for line in reversed(data[: data.rfind(b"\n") + 1].splitlines()):
+        if last and _EPOCH not in line:
+            continue  # parsing costs more than looking
+        row = parse_row(line)
+        if row is None:
+            continue
+        last = last or row
+        if row.get("kind") == "epoch":
+            return last, row
+    return last, {}
 
 
 def thin(x: Sequence[float], y: Sequence[float], n_max: int) -> tuple[list[float], list[float]]:

@@ -197,6 +197,7 @@ class Supervisor:
                 process_group=0,  # a signal to the command's group does not reach this process
                 pass_fds=descriptors,
             )
+        self._started = Moment.now()
         self._announce(is_waiting=False, child=Process.of(child.pid))
         return child
 

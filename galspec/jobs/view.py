@@ -27,8 +27,8 @@ class JobView:
     status : Status
     cause : Cause or None
         Why it failed, if it did.
-    last : dict
-        Last row of its metrics; empty without any.
+    last, last_epoch : dict
+        Last row of its metrics, and last one of an epoch; empty without any.
     slurm_id : str
     heartbeat : dict
         Cores, memory; empty without supervisor.
@@ -41,6 +41,7 @@ class JobView:
     status: Status
     cause: Cause | None
     last: Row
+    last_epoch: Row
     slurm_id: str
     heartbeat: Row
     seconds: float
@@ -69,6 +70,7 @@ class JobView:
             "created": self.job.created,
             "seconds": round(self.seconds, 1),
             "last": self.last,
+            "last_epoch": self.last_epoch,
             "folder": str(self.folder.path),
         }
 
@@ -143,13 +145,14 @@ def look(folder: JobFolder, answer: SchedulerAnswer | None = None) -> JobView:
         reason = str((folder.read("exit.json") or {}).get("reason", ""))
         word = answer.word if answer else ""
         cause = cause_of_failure(evidence.end, tail_lines(folder.log), reason, word)
-    rows = last_rows(folder.metrics)
+    last, last_epoch = last_rows(folder.metrics)
     return JobView(
         folder=folder,
         job=job,
         status=status,
         cause=cause,
-        last=rows[-1] if rows else {},
+        last=last,
+        last_epoch=last_epoch,
         slurm_id=slurm_id,
         heartbeat=folder.read("heartbeat.json") or {},
         seconds=_seconds(folder, status),
@@ -160,7 +163,7 @@ def _seconds(folder: JobFolder, status: Status) -> float:
     if (ended := folder.read("ended.json")) and not status.is_live:
         return float(ended.get("seconds", 0.0))
     started = folder.moment("process.json", "started")
-    if started is None:
+    if started is None or status.state is State.QUEUED:
         return 0.0
     if status.is_live:
         return age_s(started, Moment.now())

@@ -138,7 +138,7 @@ def curves_figure(
         "margin": {"l": 64, "r": 12, "t": 64, "b": 44},
         "legend": {"orientation": "h", "x": 0, "y": 1.08, "yanchor": "bottom", "font": {"size": 13}},
         "xaxis": {"title": {"text": _AXIS_TITLES[axis]}},
-        "yaxis": {"title": {"text": y_title}, "type": "log" if is_log else "linear", "exponentformat": "power"},
+        "yaxis": {"title": {"text": y_title}, "exponentformat": "power", **_scale(drawn, is_log)},
         "hovermode": "x unified",
         "dragmode": False,
         "showlegend": True,
@@ -147,6 +147,15 @@ def curves_figure(
         "annotations": notes,
     }
     return go.Figure({"data": traces, "layout": layout})
+
+
+def _scale(curves: Sequence[Curve], is_log: bool) -> dict[str, Any]:
+    """Return the kind of a y axis; a short logarithmic one is labelled at 1, 2 and 5."""
+    positive = [y for one in curves for y in one.y if y > 0]
+    if not is_log:
+        return {"type": "linear"}
+    is_short = bool(positive) and max(positive) < 300 * min(positive)
+    return {"type": "log", **({"dtick": "D2"} if is_short else {})}
 
 
 def curves_alt(curves: Sequence[Curve], what: str, axis: str) -> str:

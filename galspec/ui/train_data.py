@@ -1,5 +1,6 @@
 """Which surveys and VAEs a training can use: those of the workspace, the app's, the shipped ones."""
 
+import dataclasses
 from pathlib import Path
 from typing import Final
 
@@ -66,14 +67,28 @@ def choose_vae() -> str:
     return str(chosen or "")
 
 
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Galaxies of a survey, and those of its first ones that a training would use.
+
+    Parameters
+    ----------
+    n, n_train, n_valid : int
+    """
+
+    n: int
+    n_train: int
+    n_valid: int
+
+
 @st.cache_data(show_spinner=False, max_entries=32)
-def _counts(folder: str, max_galaxies: int, stamp: int) -> tuple[int, int, int]:  # noqa: ARG001
+def _counts(folder: str, max_galaxies: int, stamp: int) -> Counts:  # noqa: ARG001
     split = open_survey(Path(folder)).catalog["split"].to_numpy()
     chosen = split[: max_galaxies or None]
-    return len(split), int((chosen == "train").sum()), int((chosen == "valid").sum())
+    return Counts(len(split), int((chosen == "train").sum()), int((chosen == "valid").sum()))
 
 
-def require_trainable(folder: str, max_galaxies: int, what: str) -> tuple[int, int]:
+def require_trainable(folder: str, max_galaxies: int, what: str) -> Counts:
     """Return how many train and valid galaxies a training would have.
 
     Raises
@@ -85,16 +100,14 @@ def require_trainable(folder: str, max_galaxies: int, what: str) -> tuple[int, i
         raise JobError("choose a survey folder; `New job > Simulate` makes one.", "survey")
     path = require_survey(folder)
     try:
-        n, n_train, n_valid = _counts(str(path), max_galaxies, (path / "survey.json").stat().st_mtime_ns)
+        counts = _counts(str(path), max_galaxies, (path / "survey.json").stat().st_mtime_ns)
     except SurveyError as error:
         raise JobError(str(error), "survey") from None
-    if max_galaxies > n:
-        raise JobError(f"the survey has {n:,} galaxies, so {max_galaxies:,} are too many.", "max_galaxies")
     least = _FEWEST[what]
-    if n_train < least[0] or n_valid < least[1]:
+    if counts.n_train < least[0] or counts.n_valid < least[1]:
         raise JobError(
-            f"{path.name} has {n_train:,} train and {n_valid:,} valid galaxies; at least {least[0]} and {least[1]} are "
-            "needed. The embedded demo survey is held-out galaxies only: simulate a survey first.",
+            f"{path.name} has {counts.n_train:,} train and {counts.n_valid:,} valid galaxies; at least {least[0]} and "
+            f"{least[1]} are needed. The embedded demo survey is held-out galaxies only: simulate a survey first.",
             "survey",
         )
-    return n_train, n_valid
+    return counts

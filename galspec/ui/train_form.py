@@ -30,49 +30,42 @@ def form(survey: Survey | None) -> None:
     """Draw the form; everything in it is checked before the button can be pressed."""
     preset = PRESETS[train_state.new_preset()]
     _fill(train_state.new_preset())
-    _other_commands()
-    st.selectbox(
-        "Preset",
-        list(PRESETS),
-        format_func=lambda key: PRESETS[key].label,
-        key=_PRESET,
-        on_change=_on_preset,
-        help=preset.help,
-    )
+    left, right = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
+    with left:
+        st.selectbox(
+            "Preset",
+            list(PRESETS),
+            format_func=lambda key: PRESETS[key].label,
+            key=_PRESET,
+            on_change=_on_preset,
+            help=preset.help,
+        )
+    with right:
+        _other_commands()
     left, right = st.columns([3, 2], gap="medium")
     with left:
         chosen = choose_survey(survey)
         vae = choose_vae() if preset.what == "cnn" else ""
         settings = _settings_form(preset.what)
     with right:
-        name = st.text_input("Name", key=_NAME, max_chars=40, on_change=address.touch)
-        max_galaxies = int(
-            st.number_input(
-                "Galaxies, at most",
-                0,
-                100_000_000,
-                key=_MAX,
-                on_change=address.touch,
-                help="The first so many galaxies of the survey; 0 = all.",
-            )
-        )
+        name, at_most = _name_and_number()
         resources = resources_form()
         st.caption(free_line())
+        submit_slot = st.container()
     _keep()
     try:
         if isinstance(resources, JobError):
             raise resources
         require_name(name)
         changed = check_settings(preset.what, settings)
-        require_trainable(chosen, max_galaxies, preset.what)
+        counts = require_trainable(chosen, at_most, preset.what)
+        max_galaxies = at_most if at_most < counts.n else 0
         request = train_request(preset.what, chosen, changed, vae, max_galaxies, resources.device, _N_SAMPLES)
         job = Job("JOB", name, request.argv, resources)
     except GalspecError as error:
-        st.error(f"Not ready: {error}")
+        submit_slot.error(f"Not ready: {error}")
         return
-    _difference(preset.what, changed)
-    _preview(job, request)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with submit_slot, st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
             "Submit",
             key="train_submit",
@@ -80,11 +73,29 @@ def form(survey: Survey | None) -> None:
             icon=":material/play_arrow:",
             on_click=_submit,
             args=(name, request, resources),
+            help="The job goes on when this page, the browser or the server is closed.",
         )
-        st.caption("The job goes on when this page, the browser or the server is closed.", width="content")
+        st.caption(f"{counts.n_train:,} train and {counts.n_valid:,} valid galaxies", width="content")
     if problem := st.session_state.pop(_PROBLEM, ""):
-        st.error(f"Not submitted: {problem}")
-    estimate_panel(request, resources.device)
+        submit_slot.error(f"Not submitted: {problem}")
+    with submit_slot:
+        estimate_panel(request, resources.device)
+    _difference(preset.what, changed)
+    _preview(job, request)
+
+
+def _name_and_number() -> tuple[str, int]:
+    left, right = st.columns(2)
+    name = left.text_input("Name", key=_NAME, max_chars=40, on_change=address.touch)
+    at_most = right.number_input(
+        "Galaxies, at most (0 = all)",
+        0,
+        100_000_000,
+        key=_MAX,
+        on_change=address.touch,
+        help="The first so many galaxies of the survey.",
+    )
+    return name, int(at_most)
 
 
 def _other_commands() -> None:

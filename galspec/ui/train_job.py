@@ -19,7 +19,8 @@ from galspec.jobs.state import State
 from galspec.jobs.view import JobView, look
 from galspec.ui import address, train_charts, train_state
 from galspec.ui.labels import number
-from galspec.ui.train_words import ICONS, clock, setting_of, where
+from galspec.ui.train_steady import steady
+from galspec.ui.train_words import ICONS, clock, setting_of, survey_words, where
 
 _REFRESH_S: Final = 3.0
 _LOG_LINES: Final = 200
@@ -40,7 +41,8 @@ def job_page(job_id: str) -> None:
     _header(view)
     st.session_state[_WAS_LIVE] = view.status.is_live
     is_refreshed = view.status.is_live and not st.session_state.get(_PAUSED)
-    st.fragment(_live, run_every=_REFRESH_S if is_refreshed else None)(job_id)
+    with steady("train_live"):
+        st.fragment(_live, run_every=_REFRESH_S if is_refreshed else None)(job_id)
 
 
 def _header(view: JobView) -> None:
@@ -48,9 +50,14 @@ def _header(view: JobView) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{view.job.name}**", width="content")
         st.badge(str(view.state), icon=icon, color=colour)  # type: ignore[arg-type]  # a literal of the table
-        st.caption(
-            f"{view.job.kind}, {where(view)}, submitted {clock(view.job.created)}; {view.job.id}", width="stretch"
-        )
+        facts = [
+            view.job.kind,
+            where(view),
+            survey_words(view.job),
+            f"submitted {clock(view.job.created)}",
+            view.job.id,
+        ]
+        st.caption(" · ".join(filter(None, facts)), width="stretch")
         _buttons(view)
     if view.status.note:
         st.caption(view.status.note)
@@ -178,10 +185,14 @@ def _numbers(view: JobView, reader: MetricsReader) -> None:
 
 
 def _controls(view: JobView, reader: MetricsReader) -> None:
+    names = list(train_state.PANELS) if view.job.argv[:1] == ("train",) else ["log", "settings"]
+    if train_state.panel() not in names:
+        st.session_state[train_state.PANEL] = names[0]
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.segmented_control(
             "Panel",
-            list(train_state.PANELS),
+            names,
+            required=True,
             format_func=lambda key: train_state.PANELS[key],
             key=train_state.PANEL,
             label_visibility="collapsed",
@@ -239,8 +250,6 @@ def _curves(view: JobView, reader: MetricsReader) -> None:
 
 
 def _no_curves(view: JobView) -> str:
-    if view.job.argv[:1] != ("train",):
-        return f"A {view.job.kind} has no curves; its log says how far it is."
     return "No values yet: they come with the first steps or the first epoch." if view.status.is_live else "No values."
 
 

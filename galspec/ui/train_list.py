@@ -15,6 +15,7 @@ from galspec.store.survey import Survey
 from galspec.ui import address, train_state
 from galspec.ui.header import badges
 from galspec.ui.train_charts import Curve, curves_alt, curves_figure, loss_curves
+from galspec.ui.train_steady import steady
 from galspec.ui.train_words import clock, full_settings, note_cell, progress_cell, state_cell, where
 
 _TABLE: Final = "train_table"
@@ -47,7 +48,8 @@ def job_table() -> None:
     """Draw the list; it refreshes itself while a job lives."""
     found = look_at_all()
     is_live = any(view.status.is_live for view in found.views)
-    st.fragment(_table, run_every=_REFRESH_S if is_live else None)()
+    with steady("train_list"):
+        st.fragment(_table, run_every=_REFRESH_S if is_live else None)()
 
 
 def _table() -> None:
@@ -66,7 +68,8 @@ def _table() -> None:
         frame,
         key=_TABLE,
         hide_index=True,
-        height=min(36 * (len(frame) + 1) + 2, 480),
+        height="auto" if len(frame) <= 10 else 480,
+        placeholder="",
         column_order=[name for name in frame.columns if name != "id"],
         column_config={
             "valid error": st.column_config.NumberColumn(
@@ -92,7 +95,7 @@ def _frame(found: JobList) -> pd.DataFrame:
             "command": view.job.kind,
             "where": where(view),
             "progress": progress_cell(view),
-            "valid error": view.last.get("valid_mse", view.last.get("valid_loss")),
+            "valid error": view.last_epoch.get("valid_mse", view.last_epoch.get("valid_loss")),
             "submitted": clock(view.job.created),
             "time": duration(view.seconds),
             "note": note_cell(view),
@@ -228,6 +231,7 @@ def _compared_results(views: list[JobView], names: list[str]) -> None:
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
+        placeholder="",
         key="train_results_table",
         alt="Results: " + "; ".join(f"{row['job']} {row['state']}, {row['epochs']} epochs" for row in rows) + ".",
     )

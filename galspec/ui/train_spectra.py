@@ -91,9 +91,9 @@ def _figure(
                 col=column,
             )
     figure.update_layout(
-        height=210 * n_rows + 90,
-        margin={"l": 48, "r": 8, "t": 84, "b": 44},
-        legend={"orientation": "h", "x": 0, "y": 1.0 + 46 / (210 * n_rows), "yanchor": "bottom", "font": {"size": 13}},
+        height=165 * n_rows + 100,
+        margin={"l": 48, "r": 8, "t": 56, "b": 44},
+        legend={"orientation": "h", "x": 0, "y": 1.0 + 22 / (165 * n_rows), "yanchor": "bottom", "font": {"size": 13}},
         dragmode=False,
     )
     figure.update_xaxes(title={"text": "Rest-frame wavelength, vacuum [Å]", "font": {"size": 12}}, row=n_rows)

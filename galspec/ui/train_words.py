@@ -1,6 +1,8 @@
 """States, times and settings of jobs in words and icons: never by colour alone."""
 
 import datetime
+import json
+from pathlib import Path
 from typing import Any, Final
 
 from galspec.jobs.fields import TABLES
@@ -64,6 +66,17 @@ def where(view: JobView) -> str:
     if view.job.resources.backend == "slurm":
         return f"Slurm {view.slurm_id}".strip()
     return f"local, {view.job.resources.device}"
+
+
+def survey_words(job: Job) -> str:
+    """Return the survey of a job and whether it is simulated; empty if it names none that can be read."""
+    if not (folder := job.settings.get("survey")):
+        return ""
+    try:
+        facts = json.loads((Path(str(folder)) / "survey.json").read_text(encoding="utf-8"))
+        return f"survey {facts['name']}, {facts['source']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"survey {Path(str(folder)).name}"
 
 
 def progress_cell(view: JobView) -> str:

@@ -140,14 +140,12 @@ def test_the_command_is_shown_and_follows_the_form(open_page):
     ("key", "value", "field"),
     [
         ("train_name", "Not a name!", "name"),
-        ("train_max", 5000, "max_galaxies"),
         ("train_device", "gpu", "device"),
         ("train_res_processes", 3, ""),
     ],
 )
 def test_what_cannot_be_is_said_before_submit_with_its_field(open_page, key, value, field):
     at = open_page("train", new="smoke")
-    at.number_input(key="train_max").set_value(0).run()
     kinds = (at.text_input, at.number_input, at.button_group)
     next(widget for kind in kinds for widget in kind if widget.key == key).set_value(value).run()
     if not field:  # three processes on processors are fine
@@ -166,9 +164,15 @@ def test_a_survey_that_is_gone_is_said_before_submit(open_page):
     assert "train_submit" not in {button.key for button in at.button}
 
 
+def test_galaxies_are_at_most_so_many(open_page):
+    at = open_page("train", new="smoke")  # 512 of a survey of 60
+    assert "--max-galaxies" not in at.code[0].value
+    at.number_input(key="train_max").set_value(50).run()
+    assert "--max-galaxies 50" in at.code[0].value
+
+
 def test_submit_goes_to_the_job_s_page_at_once(open_page):
     at = open_page("train", new="smoke")
-    at.number_input(key="train_max").set_value(0).run()
     at.text_input(key="train_name").set_value("mine").run()
     at.button(key="train_submit").click().run()
     folder = all_folders()[0]
@@ -354,7 +358,7 @@ def test_a_sleeping_job_shows_its_page(open_page):
     folder = _job(SLEEP)
     wait_for_state(folder, State.RUNNING)
     at = open_page("train", job=folder.id)
-    assert "has no curves" in _texts(at)
+    assert at.button_group(key="train_panel").value == "log"  # no training, no curves
     assert "updated" in _texts(at)
     at.toggle(key="train_paused").set_value(True).run()
     assert "(paused)" in _texts(at)

@@ -53,7 +53,7 @@ def test_a_job_has_its_own_session_and_no_parent_here(run_script):
 
 def test_stop_lets_the_job_write_its_checkpoint_and_resume_goes_on(run_script):
     folder = run_script(TRAINING, "30")
-    wait_until(lambda: len(last_rows(folder.metrics)) >= 3, "three steps")
+    wait_until(lambda: last_rows(folder.metrics)[0].get("step", 0) >= 3, "three steps")
     engine.stop(folder)
     view = wait_for_state(folder, State.CANCELLED)
     done = json.loads((folder.path / "checkpoint" / "numbers.json").read_text())["step"]
@@ -309,3 +309,14 @@ def test_the_log_shows_the_last_state_of_a_progress_bar(tmp_path):
     path.write_text("first\nbatch: 1%\rbatch: 50%\rbatch: 99%\nlast\n")
     assert tail_lines(path) == ["first", "batch: 99%", "last"]
     assert tail_lines(path, n=1) == ["last"]
+
+
+def test_the_end_of_metrics_is_found_past_damage(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert last_rows(path) == ({}, {})
+    epoch = json.dumps({"kind": "epoch", "epoch": 1})
+    progress = json.dumps({"kind": "progress", "step": 9})
+    path.write_text("\n".join([epoch, *[progress] * 100, "damaged", '{"in writing']))
+    assert last_rows(path) == ({"kind": "progress", "step": 9}, {"kind": "epoch", "epoch": 1})
+    path.write_text("x" * 100_000 + "\n" + progress + "\n")
+    assert last_rows(path) == ({"kind": "progress", "step": 9}, {})
