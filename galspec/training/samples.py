@@ -15,6 +15,10 @@ def sample_rows(data: TrainingSet, n: int) -> NDArray[np.int64]:
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(np.int64))]
 
 
+def _rounded(values: NDArray[np.float32]) -> list[list[float]]:
+    return values.astype(np.float64).round(4).tolist()  # type: ignore[no-any-return]  # a list, says the shape
+
+
 @torch.no_grad()
 def predict_samples(training: CnnTraining, rows: NDArray[np.int64]) -> Row:
     """Return a row for metrics.jsonl: standardised latents of the galaxies, predicted and of their spectra.
@@ -35,6 +39,6 @@ def predict_samples(training: CnnTraining, rows: NDArray[np.int64]) -> Row:
         "epoch": training.at.epoch,
         "step": training.ranger.n_done,
         "ids": training.data.ids[rows].tolist(),
-        "latents": np.concatenate(predicted).round(4).tolist(),
-        "targets": training.data.latents[rows].round(4).tolist(),
+        "latents": _rounded(np.concatenate(predicted)),
+        "targets": _rounded(training.data.latents[rows]),
     }

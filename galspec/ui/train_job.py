@@ -24,7 +24,7 @@ from galspec.ui.train_words import ICONS, clock, setting_of, survey_words, where
 
 _REFRESH_S: Final = 3.0
 _LOG_LINES: Final = 200
-_PAUSED, _SAID, _WAS_LIVE = "train_paused", "train_said", "train_was_live"
+_PAUSED, _SAID, _SHOWN = "train_paused", "train_said", "train_state_shown"
 _READERS: Final = "train_readers"
 
 
@@ -39,15 +39,20 @@ def job_page(job_id: str) -> None:
     if said := st.session_state.pop(_SAID, None):
         (st.error if said[0] else st.success)(said[1])
     _header(view)
-    st.session_state[_WAS_LIVE] = view.status.is_live
+    st.session_state[_SHOWN] = _head_of(view)
     is_refreshed = view.status.is_live and not st.session_state.get(_PAUSED)
     with steady("train_live"):
         st.fragment(_live, run_every=_REFRESH_S if is_refreshed else None)(job_id)
 
 
+def _head_of(view: JobView) -> tuple[str, str]:
+    """Return what the head of the page depends on: the state, and its note without numbers that grow."""
+    return str(view.state), view.status.note.split(" for ")[0]
+
+
 def _header(view: JobView) -> None:
     icon, colour = ICONS[view.state]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="train_header"):
         st.markdown(f"**{view.job.name}**", width="content")
         st.badge(str(view.state), icon=icon, color=colour)  # type: ignore[arg-type]  # a literal of the table
         facts = [
@@ -144,10 +149,9 @@ def _live(job_id: str) -> None:
     except JobError as error:
         st.error(str(error))
         return
-    if st.session_state.get(_WAS_LIVE) and not view.status.is_live:
-        st.session_state[_WAS_LIVE] = False
+    if st.session_state.get(_SHOWN, _head_of(view)) != _head_of(view):
         address.touch()
-        st.rerun()  # once more in whole, so that the refreshing ends
+        st.rerun()  # in whole: the head and its buttons follow the state, and the refreshing ends with the job
     reader = _reader(view.folder)
     _numbers(view, reader)
     _controls(view, reader)
