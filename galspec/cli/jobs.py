@@ -18,6 +18,7 @@ from galspec.jobs.request import (
     read_settings,
     require_bundle,
     require_inside,
+    require_shareable,
     require_survey,
 )
 
@@ -179,6 +180,8 @@ def _submit(args: argparse.Namespace) -> int:
     resources = _resources(args)
     request = request_of(words)
     argv = request.argv
+    if argv[:2] == ("train", "cnn"):
+        require_shareable(training_settings("cnn", request.settings), resources)
     if resources.device == "cpu" and argv[:2] == ("train", "cnn") and "--device" not in argv:
         argv = (*argv, "--device", "cpu")
     name = args.name or "-".join(argv[: 2 if argv[0] == "train" else 1])

@@ -68,6 +68,8 @@ def submit(
     require_name(name)
     if not program and argv[:1] not in {(verb,) for verb in VERBS}:
         raise JobError(f"{' '.join(argv[:1]) or 'nothing'!r} cannot be a job; {', '.join(VERBS)} can.", "command")
+    if resources.device == "auto" and not program and not _can_use_gpu(argv):
+        resources = dataclasses.replace(resources, device="cpu")
     check_resources(resources)
     now = time.time()
     job_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{name}-{uuid.uuid4().hex[:4]}"
@@ -85,6 +87,11 @@ def submit(
             raise
         raise JobError(f"the job's folder cannot be written: {error}.", "folder") from None
     return folder
+
+
+def _can_use_gpu(argv: tuple[str, ...]) -> bool:
+    """Return True for commands that a GPU helps: networks and predictions; the VAE trains on processors."""
+    return argv[:2] == ("train", "cnn") or argv[:1] == ("predict",)
 
 
 def check_resources(resources: Resources) -> None:

@@ -205,7 +205,14 @@ PRESETS: Final[dict[str, Preset]] = {
         "Smoke test, 2 minutes on a CPU",
         "The smallest network on few galaxies: shows that everything works, not how well.",
         "cnn",
-        {"model": "simple-cnn", "n_epochs": 3, "batch_size": 16, "precision": "fp32", "report_batches": 1},
+        {
+            "model": "simple-cnn",
+            "n_epochs": 3,
+            "batch_size": 16,
+            "precision": "fp32",
+            "report_batches": 1,
+            "num_threads": 1,  # on a busy machine threads of so small a network wait for one another
+        },
         device="cpu",
         max_galaxies=512,
     ),

@@ -10,6 +10,7 @@ from typing import Any
 from galspec.core.errors import JobError
 from galspec.core.home import home_dir
 from galspec.jobs.command import RUN
+from galspec.jobs.job import Resources
 
 #: Name of the settings in a job's folder.
 SETTINGS = "settings.toml"
@@ -115,6 +116,24 @@ def read_settings(path: Path, table: str) -> dict[str, Any]:
     if not isinstance(content.get(table), dict):
         raise JobError(f"{path} has no table [{table}].", "config")
     return dict(content[table])
+
+
+def require_shareable(settings: Mapping[str, Any], resources: Resources) -> None:
+    """Refuse settings of a network that several processes cannot share.
+
+    Raises
+    ------
+    JobError
+        If the batch size is no multiple of the processes, or torch.compile is on.
+    """
+    n = resources.n_processes
+    if n == 1:
+        return
+    batch_size = settings.get("batch_size", 128)
+    if batch_size % n:
+        raise JobError(f"{batch_size} for all {n} processes together must be a multiple of {n}.", "batch_size")
+    if settings.get("compile"):
+        raise JobError("torch.compile does not go with several processes.", "compile")
 
 
 def train_request(

@@ -163,7 +163,7 @@ def _from_end(evidence: Evidence, end: End) -> Status:
         return Status(State.FAILED, "time limit reached")
     if end.reason == "stop" or evidence.is_stop_asked:
         return Status(State.CANCELLED)
-    if end.reason == "signal":
+    if end.reason == "signal" or evidence.own_exit == "stopped":  # a training stops in order only when told to
         return Status(State.CANCELLED, "stopped by a signal from outside")
     return Status(State.FAILED)
 

@@ -16,7 +16,8 @@ def sample_rows(data: TrainingSet, n: int) -> NDArray[np.int64]:
 
 
 def _rounded(values: NDArray[np.float32]) -> list[list[float]]:
-    return values.astype(np.float64).round(4).tolist()  # type: ignore[no-any-return]  # a list, says the shape
+    rounded: list[list[float]] = values.astype(np.float64).round(4).tolist()
+    return rounded
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from galspec.jobs.command import RUN, sbatch_script, shown_command
 from galspec.jobs.fields import PRESETS, TABLES, Field, changes_nothing, check_settings
 from galspec.jobs.folder import runs_dir
 from galspec.jobs.job import Job, Resources, require_name
-from galspec.jobs.request import SETTINGS, Request, train_request
+from galspec.jobs.request import SETTINGS, Request, require_shareable, train_request
 from galspec.store.survey import Survey
 from galspec.ui import address, train_state
 from galspec.ui.train_data import choose_survey, choose_vae, require_trainable
@@ -49,15 +49,12 @@ def form(survey: Survey | None) -> None:
         settings = _settings_form(preset.what)
     with right:
         name, at_most = _name_and_number()
-        resources = resources_form()
+        wanted = resources_form()
         st.caption(free_line())
         submit_slot = st.container()
     _keep()
     try:
-        if isinstance(resources, JobError):
-            raise resources
-        require_name(name)
-        changed = check_settings(preset.what, settings)
+        changed, resources = _checked(name, preset.what, settings, wanted)
         counts = require_trainable(chosen, at_most, preset.what)
         max_galaxies = at_most if at_most < counts.n else 0
         request = train_request(preset.what, chosen, changed, vae, max_galaxies, resources.device, _N_SAMPLES)
@@ -82,6 +79,19 @@ def form(survey: Survey | None) -> None:
         estimate_panel(request, resources.device)
     _difference(preset.what, changed)
     _preview(job, request)
+
+
+def _checked(
+    name: str, what: str, settings: dict[str, Any], resources: Resources | JobError
+) -> tuple[dict[str, Any], Resources]:
+    """Return the settings that are not at their default, and the resources; or raise the first problem."""
+    if isinstance(resources, JobError):
+        raise resources
+    require_name(name)
+    changed = check_settings(what, settings)
+    if what == "cnn":
+        require_shareable(changed, resources)
+    return changed, resources
 
 
 def _name_and_number() -> tuple[str, int]:

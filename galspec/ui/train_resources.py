@@ -34,7 +34,7 @@ def _partitions() -> list[str] | str:
     try:
         return slurm.partitions()
     except JobError as error:
-        return str(error)
+        return str(error).removeprefix(f"{error.field}: ")
 
 
 def resources_form() -> Resources | JobError:
@@ -70,6 +70,8 @@ def resources_form() -> Resources | JobError:
         values |= _slurm_form()
     try:
         resources = Resources(**values)
+        if backend == "slurm" and isinstance(silence := _partitions(), str):
+            raise JobError(silence, "backend")
         if resources.backend == "local":
             from galspec.jobs.places import kind_of_place
 
@@ -83,7 +85,6 @@ def _slurm_form() -> dict[str, Any]:
     values: dict[str, Any] = {}
     known = _partitions()
     if isinstance(known, str):
-        st.warning(known)
         values["partition"] = _text("partition", "Partition")
     else:
         options = ["", *known]

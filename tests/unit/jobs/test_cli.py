@@ -139,6 +139,16 @@ def test_what_is_missing_or_leads_out_is_refused_and_named(toys, words, field):
     assert caught.value.field == field
 
 
+def test_what_several_processes_cannot_share_is_refused(toys, capsys):
+    words = ["jobs", "submit", "--device", "cpu", "--processes", "3", "--show", "--"]
+    assert main([*words, *_train_words(toys)]) == 2
+    assert "batch_size: 8 for all 3 processes" in capsys.readouterr().err
+    assert main([*words, *_train_words(toys, "--compile", "--batch-size", "9")]) == 2
+    assert "compile" in capsys.readouterr().err
+    assert main([*words, *_train_words(toys, "--batch-size", "9")]) == 0
+    assert "torch.distributed.run" in capsys.readouterr().out
+
+
 def test_a_request_has_absolute_paths_and_keeps_its_settings(toys, tmp_path, monkeypatch):
     monkeypatch.chdir(toys[0].parent)
     (tmp_path / "mine.toml").write_text("[cnn]\nmax_lr = 0.01\nseed = 3\n")

@@ -46,6 +46,12 @@ CASES = [
         State.CANCELLED,
     ),
     ("SIGTERM from outside", dataclasses.replace(GONE, end=End(-15, "signal")), State.CANCELLED),
+    (
+        "training told to stop by a signal of its own",
+        dataclasses.replace(GONE, end=End(130), own_exit="stopped"),
+        State.CANCELLED,
+    ),
+    ("training failed", dataclasses.replace(GONE, end=End(2), own_exit="failed"), State.FAILED),
     ("time limit", dataclasses.replace(GONE, end=End(130, "time limit")), State.FAILED),
     ("record and supervisor still there", dataclasses.replace(ALIVE, end=End(0)), State.FINISHED),
     # this machine, no record
