@@ -312,6 +312,8 @@ def main(argv: list[str]) -> int:
     With ``--adopt`` no command is started: the one that runs already is looked after.
     """
     folder = JobFolder(Path(argv[0]).resolve())
+    # This process works in another folder than whoever submitted: the default workspace would be another one.
+    os.environ["GALSPEC_HOME"] = str(folder.path.parents[1])
     if "--detach" not in argv[1:]:
         supervisor = Supervisor(folder)
         supervisor.prepare()

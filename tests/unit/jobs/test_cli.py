@@ -165,6 +165,28 @@ def test_a_simulation_is_made_in_the_workspace():
     assert request.argv[-1] == str(home_dir() / "surveys" / "mine")
 
 
+@pytest.mark.slow
+def test_a_prediction_runs_on_the_same_engine(toys, capsys):
+    import shutil
+
+    survey = shutil.copytree(toys[0], home_dir() / "surveys" / "toy")
+    model = toys[1].parent / "toy-cnn"
+    words = ["predict", "--survey", str(survey), "--model", str(model), "--backend", "eager"]
+    assert main(["jobs", "submit", "--device", "cpu", "--", *words]) == 0
+    folder = find_job(capsys.readouterr().out.strip())
+    wait_for_state(folder, State.FINISHED)
+    assert (survey / "predictions" / "toy-cnn.parquet").is_file()
+
+
+@pytest.mark.slow
+def test_a_simulation_runs_on_the_same_engine(basis, capsys):
+    assert main(["jobs", "submit", "--", "simulate", "--n", "2", "--out", "two", "--jobs", "1", "--no-images"]) == 0
+    folder = find_job(capsys.readouterr().out.strip())
+    assert folder.job().resources.device == "cpu"
+    wait_for_state(folder, State.FINISHED)
+    assert (home_dir() / "surveys" / "two" / "survey.json").is_file()
+
+
 @pytest.mark.parametrize("what", ["cnn", "vae"])
 def test_an_estimate_comes_from_at_least_two_steps(toys, capsys, what):
     words = _train_words(toys) if what == "cnn" else ["train", "vae", "--survey", str(toys[0]), "--epochs", "7"]

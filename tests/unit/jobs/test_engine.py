@@ -39,6 +39,15 @@ def test_a_job_runs_and_finishes(run_script):
     wait_until(lambda: not processes_of(home_dir()), "the end of all processes")
 
 
+def test_a_job_uses_the_workspace_that_it_was_submitted_from(run_script, monkeypatch, tmp_path):
+    monkeypatch.delenv("GALSPEC_HOME")
+    monkeypatch.chdir(tmp_path)
+    folder = run_script("import os; print('home', os.environ['GALSPEC_HOME'], flush=True)")
+    assert folder.path.is_relative_to(tmp_path / "workspace" / "runs")
+    wait_for_state(folder, State.FINISHED)
+    assert f"home {tmp_path / 'workspace'}\n" in folder.log.read_text()
+
+
 def test_a_job_has_its_own_session_and_no_parent_here(run_script):
     folder = run_script(SLEEP)
     wait_for_state(folder, State.RUNNING)
