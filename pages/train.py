@@ -16,8 +16,9 @@ except GalspecError:  # a training names its own survey
     survey = None
 
 problems = train_state.read_state()
-train_list.title_line(survey)
-if reason := why_jobs_are_off():
+reason = why_jobs_are_off()
+train_list.title_line(survey, has_actions=not reason)
+if reason:
     st.info(reason, icon=":material/lock:")
     st.stop()
 for problem in problems:

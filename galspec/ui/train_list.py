@@ -23,12 +23,14 @@ _REFRESH_S: Final = 5.0
 _DIFF_ONLY: Final = "train_diff_only"
 
 
-def title_line(survey: Survey | None) -> None:
-    """Draw title, badges and the ways between list and form."""
+def title_line(survey: Survey | None, has_actions: bool) -> None:
+    """Draw title and badges, and the ways between list and form where jobs are allowed."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader("Train", width="content", anchor=False)
         if survey is not None:
             badges(survey)
+        if not has_actions:
+            return
         st.space("stretch")
         is_list = not (train_state.job_id() or train_state.new_preset() or train_state.compared())
         if not is_list:

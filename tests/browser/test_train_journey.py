@@ -1,10 +1,12 @@
 """A training by real clicks: submitted, watched, stopped, resumed, left behind by its server, found again, finished."""
 
+import contextlib
 import os
 import re
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,28 +95,25 @@ def test_a_training_survives_page_and_server(page: Any, app_options: list[str]):
         page.locator(".st-key-train_to_list button").click()
         page.locator(".st-key-train_open button").wait_for()
         page.wait_for_url(re.compile(r"/train$"))
-    _wait_for(lambda: not processes_of(home_dir()), "the end of all processes")
+    _wait_for(lambda: not _commands(), "the end of all processes")
 
 
 def test_the_server_killed_with_9_takes_no_job_along(page: Any, app_options: list[str]):
     with running_app(*app_options) as (url, _):
         folder = submit_and_watch(page, url, "local", epochs=60)
         page.goto("about:blank")
-        for pid in _servers():
+        servers = [pid for pid, words in _commands().items() if b"galspec.ui.serve" in words]
+        assert servers
+        for pid in servers:
             os.kill(pid, signal.SIGKILL)
     assert look(folder).status.is_live
     _wait_for(lambda: look(folder).state is State.FINISHED, "the end of the training")
 
 
-def _servers() -> list[int]:
-    """Return the processes of this test's server."""
-    found = []
+def _commands() -> dict[int, list[bytes]]:
+    """Return the words of this test's galspec processes; the browser has its workspace in the environment too."""
+    found = {}
     for pid in processes_of(home_dir()):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as handle:  # noqa: PTH123  a kernel's file
-                words = handle.read().split(b"\0")
-        except OSError:
-            continue
-        if b"galspec.ui.serve" in words:
-            found.append(pid)
-    return found
+        with contextlib.suppress(OSError):
+            found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return {pid: words for pid, words in found.items() if any(word.startswith(b"galspec") for word in words)}
