@@ -25,6 +25,7 @@ VERBS: Final = {
         "measure networks, baselines and ablations on held-out galaxies: the paper's Table 1",
     ),
     "figure": ("galspec.cli.figure", "draw a figure of the paper on held-out galaxies"),
+    "jobs": ("galspec.cli.jobs", "training and other commands in the background, here or on Slurm"),
     "app": ("galspec.cli.app", "open the app in a browser"),
     "gpu-queue": ("galspec.cli.gpu_queue", "train a queue of models on a lent GPU machine"),
 }

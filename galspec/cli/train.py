@@ -56,6 +56,9 @@ def _add_cnn_arguments(cnn: argparse.ArgumentParser) -> None:
     cnn.add_argument(
         "--recalibrate", type=int, dest="n_recalibration", help="batches to measure statistics anew at the end"
     )
+    cnn.add_argument(
+        "--samples", type=int, default=0, help="keep the latents of N valid galaxies at each epoch (metrics.jsonl)"
+    )
     cnn.add_argument("--threads", type=int, dest="num_threads", help="threads of torch on the CPU")
     cnn.add_argument("--compile", action="store_true", default=None, help="use torch.compile")
     cnn.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
@@ -177,6 +180,7 @@ def _train_together(
             args.device,
             start=start,
             processes=processes,
+            n_samples=args.samples,
         )
 
 

@@ -55,3 +55,18 @@ class VerdictError(GalspecError):
 
 class IdListError(GalspecError):
     """A list of galaxies that is empty, too long, or cannot be read or written; or a target list that is none."""
+
+
+class JobError(GalspecError):
+    """A job that cannot be submitted or changed.
+
+    Parameters
+    ----------
+    message : str
+    field : str
+        The setting that is wrong, as the form and the command name it; empty if it is none in particular.
+    """
+
+    def __init__(self, message: str, field: str = ""):
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field

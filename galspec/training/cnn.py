@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from galspec.training.data import Loader, TrainingSet, make_loader
 from galspec.training.distributed import ALONE, Processes
 from galspec.training.loop import CnnTraining, data_identity, evaluate, run_training, runtime_facts
 from galspec.training.run_folder import Progress, Row, RunFolder
+from galspec.training.samples import predict_samples, sample_rows
 from galspec.training.statistics import recalibrate_statistics
 
 #: Train galaxies from which the image scaling is fitted: more cost time and move the std by a percent.
@@ -43,6 +45,7 @@ def train_cnn(
     name: str = "",
     start: PredictorBundle | None = None,
     processes: Processes = ALONE,
+    n_samples: int = 0,
 ) -> Path:
     """Train a network and write its bundle, continuing where an interrupted run of the folder stopped.
 
@@ -72,6 +75,8 @@ def train_cnn(
         anew unless the bundle was trained for the same VAE, whose latents it would otherwise not know.
     processes : Processes
         Those that train together, each calling this function; from `galspec.training.distributed.join_processes`.
+    n_samples : int
+        Valid galaxies whose latents are kept at each epoch, as rows of metrics.jsonl; 0 = none.
 
     Returns
     -------
@@ -113,7 +118,9 @@ def train_cnn(
             scaler = start.image_scaler if start else fit_image_scaler(data, config.image_form, config.image_scaling)
             loader = make_loader(data, scaler, chosen)
         training = CnnTraining(network, data, loader, config, chosen, processes)
-        run_training(training, folder, identity, progress, stop or (lambda: False))
+        watched = sample_rows(data, n_samples)
+        after_epoch = functools.partial(predict_samples, training, watched) if len(watched) else None
+        run_training(training, folder, identity, progress, stop or (lambda: False), after_epoch)
         facts.update(_ship(training, folder, vae, {**runtime, **_origin(start)}, name or config.model))
     return folder.bundle_dir
 

@@ -221,10 +221,18 @@ def evaluate(training: CnnTraining, rows: NDArray[np.int64]) -> Row:
     }
 
 
-def _evaluate_judged(training: CnnTraining) -> Row:
+@contextlib.contextmanager
+def judged_weights(training: CnnTraining) -> Iterator[None]:
+    """Put the weights that validation judges into the network for the length of the block."""
     if training.average is None:
-        return evaluate(training, training.valid_rows)
+        yield
+        return
     with _weights_in(training, training.weights()):
+        yield
+
+
+def _evaluate_judged(training: CnnTraining) -> Row:
+    with judged_weights(training):
         return evaluate(training, training.valid_rows)
 
 
@@ -314,9 +322,27 @@ def _finish_epoch(training: CnnTraining, record: Progress) -> Row:
 
 
 def run_training(
-    training: CnnTraining, folder: RunFolder, identity: Row, progress: Progress | None, stop: Callable[[], bool]
+    training: CnnTraining,
+    folder: RunFolder,
+    identity: Row,
+    progress: Progress | None,
+    stop: Callable[[], bool],
+    after_epoch: Callable[[], Row] | None = None,
 ) -> None:
     """Train to the end from wherever the folder's checkpoint is.
+
+    Parameters
+    ----------
+    training : CnnTraining
+    folder : RunFolder
+    identity : dict
+        What a checkpoint must have in common with this run.
+    progress : callable, optional
+        Called with each row of metrics.jsonl.
+    stop : callable
+        Asked after each batch.
+    after_epoch : callable, optional
+        Gives one more row for metrics.jsonl, before the epoch's checkpoint.
 
     Raises
     ------
@@ -326,13 +352,18 @@ def run_training(
         If the loss is not finite, the checkpoint belongs to another run, or a batch does not fit into the GPU.
     """
     with contextlib.suppress(torch.OutOfMemoryError):
-        _run_epochs(training, folder, identity, progress, stop)
+        _run_epochs(training, folder, identity, progress, stop, after_epoch)
         return
     raise RunError(out_of_memory(training))
 
 
 def _run_epochs(
-    training: CnnTraining, folder: RunFolder, identity: Row, progress: Progress | None, stop: Callable[[], bool]
+    training: CnnTraining,
+    folder: RunFolder,
+    identity: Row,
+    progress: Progress | None,
+    stop: Callable[[], bool],
+    after_epoch: Callable[[], Row] | None,
 ) -> None:
     saver = _Saver(training, folder, identity)
     if saver.restore():
@@ -351,6 +382,8 @@ def _run_epochs(
                 break
             _train_epoch(training, saver, LossWatch(training, record, utilisation), stop)
             _finish_epoch(training, record)
+            if after_epoch:
+                folder.record(after_epoch())
             saver.save()
 
 

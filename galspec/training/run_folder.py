@@ -90,11 +90,11 @@ class RunFolder:
             handle.write(line + "\n")
 
     def rows(self) -> list[Row]:
-        """Return the metrics so far; a last line cut off by a crash is left out."""
+        """Return the metrics so far; damaged lines, and a last line cut off by a crash, are left out."""
         if not self.metrics_path.is_file():
             return []
-        lines = self.metrics_path.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        lines = self.metrics_path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+        return [row for line in lines if (row := _row(line)) is not None]
 
     def keep_rows(self, is_kept: Callable[[Row], bool]) -> None:
         """Drop the rows that a resumed run will write again."""
@@ -123,6 +123,15 @@ class RunFolder:
             if self.is_writer:
                 write_json(self.path / "exit.json", {"state": state, "reason": reason, "seconds": seconds, **facts})
             self.log(state, reason)
+
+
+def _row(line: str) -> Row | None:
+    """Return the object of a line, or None if it is damaged."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def require_same(found: Row, wanted: Row, where: Path) -> None:

@@ -12,6 +12,7 @@ PAGES: Final = {
     "browse": ("Browse", ":material/grid_view:"),
     "galaxy": ("Galaxy", ":material/ssid_chart:"),
     "latents": ("Latents", ":material/tune:"),
+    "train": ("Train", ":material/model_training:"),
 }
 _NAVIGATED, _WANTED, _WANTED_QUERY = "_boot_navigated", "_boot_page", "_boot_query"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from galspec.core.errors import BundleError
 from galspec.core.home import demo_survey_dir, shipped_weights_dir
+from galspec.jobs.promote import promoted_dir
 
 
 def survey_dir() -> Path:
@@ -16,8 +17,9 @@ def survey_dir() -> Path:
 
 
 def model_dir() -> Path:
-    """Return the predictor that the app uses: ``$GALSPEC_MODEL``, else the shipped hybrid."""
-    return Path(os.environ.get("GALSPEC_MODEL") or shipped_weights_dir() / "xresnet18-hybrid").expanduser()
+    """Return the predictor that the app uses: ``$GALSPEC_MODEL``, else the promoted one, else the shipped hybrid."""
+    given = os.environ.get("GALSPEC_MODEL") or promoted_dir() or shipped_weights_dir() / "xresnet18-hybrid"
+    return Path(given).expanduser()
 
 
 @dataclasses.dataclass(frozen=True)

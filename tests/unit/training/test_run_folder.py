@@ -98,3 +98,14 @@ def test_blocks_continue_after_a_fault(tmp_path: Path):
 
 def test_allocator_setting_answers_without_raising():
     assert keep_freed_memory() in (True, False)
+
+
+def test_damaged_rows_are_passed_over(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.record({"step": 1})
+    with folder.metrics_path.open("ab") as handle:
+        handle.write(b"\xff not json\n[1]\n")
+    folder.record({"step": 2})
+    assert [row["step"] for row in folder.rows()] == [1, 2]
+    folder.keep_rows(lambda row: row["step"] < 2)
+    assert [row["step"] for row in folder.rows()] == [1]
