@@ -89,6 +89,10 @@ def map_panel(source: LatentSource, latent: tuple[float, ...]) -> None:
     except GalspecError as error:
         st.info(f"No map: {error}", icon=":material/info:")
         return
+    left, right = st.columns([3, 1], gap="small")
+    with right:  # first: the answer to a click need not wait for ten thousand points
+        _chosen(source)
+        _selected(source)
     figure, trace_rows = map_figure(
         source,
         points,
@@ -96,7 +100,6 @@ def map_panel(source: LatentSource, latent: tuple[float, ...]) -> None:
         dragmode=st.session_state[MOUSE] or "pan",
         position=latent if view.is_plain else None,
     )
-    left, right = st.columns([3, 1], gap="small")
     with left:
         st.plotly_chart(
             figure,
@@ -109,9 +112,6 @@ def map_panel(source: LatentSource, latent: tuple[float, ...]) -> None:
         if not view.is_plain:
             mount_pin(points.plane, latent, chart=MAP, key="latents_pin")
         st.caption(_caption(source, points, view, latent))
-    with right:
-        _chosen(source)
-        _selected(source)
 
 
 def _controls(source: LatentSource) -> str:
@@ -202,19 +202,19 @@ def selected_rows(points: Floats, selection: dict[str, Any]) -> tuple[NDArray[np
 def _on_select(source: LatentSource, points: MapPoints, trace_rows: dict[int, NDArray[np.int64]]) -> None:
     address.touch()
     selection = st.session_state[MAP]["selection"]
-    catalog_ids = source.survey.catalog["id"].to_numpy()
+    catalog_ids = source.survey.catalog["id"]
     drawn = selected_rows(points.points, selection)
     if drawn is not None:
         rows, shape = drawn
         axes = points.plane.names
         label = f"{shape} in {axes[0]}, {axes[1]} of the latent map"
-        st.session_state[SELECTED] = Selection(tuple(catalog_ids[rows].tolist()), label)
+        st.session_state[SELECTED] = Selection(tuple(catalog_ids.iloc[rows].tolist()), label)
         return
     clicked = selection.get("points") or []
     for point in clicked[:1]:
         rows = trace_rows.get(int(point["curve_number"]), np.zeros(0, np.int64))
         if 0 <= int(point["point_index"]) < len(rows):
-            st.session_state[CHOSEN] = str(catalog_ids[rows[int(point["point_index"])]])
+            st.session_state[CHOSEN] = str(catalog_ids.iloc[rows[int(point["point_index"])]])
     if not clicked:
         st.session_state.pop(SELECTED, None)
 

@@ -229,7 +229,7 @@ def _points(
         "name": name,
         "x": place[:, 0],
         "y": place[:, 1],
-        "customdata": source.survey.catalog["id"].to_numpy()[rows],
+        "customdata": source.survey.catalog["id"].iloc[rows].to_numpy(),
         "marker": marker,
         "showlegend": values is None,
         "hovertemplate": f"%{{customdata}}<br>%{{x:.2f}}, %{{y:.2f}}{value}<extra></extra>",
