@@ -83,7 +83,7 @@ def cause_of_failure(end: End | None, log_lines: list[str], own_reason: str = ""
     """
     if scheduler_word == "OUT_OF_MEMORY":
         return Cause("out of memory", "the scheduler ended it", "Ask for more memory.")
-    if scheduler_word in {"TIMEOUT", "DEADLINE"} or (end and end.reason == "time limit"):
+    if scheduler_word in {"TIMEOUT", "DEADLINE"} or (end and end.reason in {"time limit", "requeue"}):
         return Cause("time limit", "", "Resume it: it continues from the last checkpoint.")
     if scheduler_word in {"NODE_FAIL", "BOOT_FAIL"}:
         return Cause("a node of the cluster failed", "", "Resume it: it continues from the last checkpoint.")

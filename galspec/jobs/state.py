@@ -56,7 +56,8 @@ class End:
     returncode : int
         Negative: the number of the signal that ended it.
     reason : str
-        What made the supervisor end it: "stop", "signal" (from outside), "time limit", "" (it ended by itself).
+        What made the supervisor end it: "stop", "signal" (from outside), "time limit", "requeue" (the same, and the
+        scheduler was asked to start it again), "" (it ended by itself).
     restarts : int
         Slurm's count of restarts in that attempt.
     """
@@ -159,7 +160,7 @@ def derive_state(evidence: Evidence) -> Status:
 def _from_end(evidence: Evidence, end: End) -> Status:
     if end.returncode == 0:
         return Status(State.FINISHED)
-    if end.reason == "time limit":
+    if end.reason in {"time limit", "requeue"}:
         return Status(State.FAILED, "time limit reached")
     if end.reason == "stop" or evidence.is_stop_asked:
         return Status(State.CANCELLED)
@@ -218,6 +219,8 @@ def _from_scheduler(evidence: Evidence, answer: SchedulerAnswer) -> Status:
         return Status(State.STARTING, "the scheduler prepares the node")
     if answer.word in {"SUSPENDED", "STOPPED"}:
         return Status(State.STALLED, "suspended by the scheduler")
+    if answer.word in _ON_NODE and end and end.reason == "requeue":
+        return Status(State.PREEMPTED, "time limit reached; asks to run again")
     if answer.word in _ON_NODE:
         return _from_end(evidence, end) if end else _from_life(dataclasses.replace(evidence, is_supervisor_alive=None))
     return _after(evidence, end, answer)

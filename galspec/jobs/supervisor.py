@@ -253,6 +253,8 @@ class Supervisor:
 
     def _finish(self, returncode: int) -> int:
         reason = self._wish.reason
+        if reason == "time limit" and returncode and self.job.resources.is_requeued:
+            reason = "requeue"
         if self._is_folder_gone():
             return returncode
         self._log(f"ended with code {returncode}{f' after {reason}' if reason else ''}")
@@ -267,7 +269,7 @@ class Supervisor:
                 "peak_memory_gb": round(self._peak / 1e9, 3),
             }
         )
-        if reason == "time limit" and returncode and self.job.resources.is_requeued:
+        if reason == "requeue":
             self._requeue()
         return returncode if returncode >= 0 else 128 - returncode
 

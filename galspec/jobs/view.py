@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 from galspec.core.errors import JobError
@@ -187,17 +188,47 @@ class JobList:
     problems: tuple[str, ...]
 
 
+#: Views of jobs that have ended: path -> (time of the last change in the folder, view).
+_ENDED: dict[Path, tuple[int, JobView]] = {}
+
+
+def _remembered(folder: JobFolder) -> JobView | None:
+    """Return the view of a job that has ended, if nothing in its folder was made, replaced or deleted since."""
+    stamp, view = _ENDED.get(folder.path, (0, None))
+    try:
+        return view if view is not None and folder.path.stat().st_mtime_ns == stamp else None
+    except OSError:
+        return None
+
+
+def _remember(view: JobView, stamp: int, word: str) -> None:
+    """Keep the view of a job whose end is on record and, on Slurm, final."""
+    is_final = not word or word in {"COMPLETED", "CANCELLED", "FAILED"}
+    if not view.status.is_live and is_final and (view.folder.path / "ended.json").exists():
+        _ENDED[view.folder.path] = (stamp, view)
+
+
 def look_at_all() -> JobList:
-    """Look at all jobs; the scheduler is asked once for all of them."""
+    """Look at all jobs; the scheduler is asked once for all that have not ended, and these are not read again."""
     folders = all_folders()
-    ids = {folder.id: slurm_id_of(folder) for folder in folders}
+    known = {folder.path: view for folder in folders if (view := _remembered(folder)) is not None}
+    ids = {folder.path: slurm_id_of(folder) for folder in folders if folder.path not in known}
     asked = [slurm_id for slurm_id in ids.values() if slurm_id]
     answers = slurm.ask(asked) if asked else {}
     views, problems = [], []
     for folder in folders:
-        slurm_id = ids[folder.id]
+        if folder.path in known:
+            views.append(known[folder.path])
+            continue
+        slurm_id = ids[folder.path]
+        answer = answers.get(slurm_id, SchedulerAnswer()) if slurm_id else None
         try:
-            views.append(look(folder, answers.get(slurm_id, SchedulerAnswer()) if slurm_id else None))
-        except JobError as error:
+            stamp = folder.path.stat().st_mtime_ns
+            view = look(folder, answer)
+        except (JobError, OSError) as error:
             problems.append(f"{folder.id}: {error}")
+            continue
+        views.append(view)
+        if answer is None or answer.word:
+            _remember(view, stamp, answer.word if answer else "")
     return JobList(tuple(views), tuple(problems))

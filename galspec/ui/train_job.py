@@ -23,6 +23,8 @@ from galspec.ui.train_steady import steady
 from galspec.ui.train_words import ICONS, clock, setting_of, survey_words, where
 
 _REFRESH_S: Final = 3.0
+#: Until the first metrics are there.
+_FIRST_S: Final = 1.0
 _LOG_LINES: Final = 200
 _PAUSED, _SAID, _SHOWN = "train_paused", "train_said", "train_state_shown"
 _READERS: Final = "train_readers"
@@ -41,13 +43,14 @@ def job_page(job_id: str) -> None:
     _header(view)
     st.session_state[_SHOWN] = _head_of(view)
     is_refreshed = view.status.is_live and not st.session_state.get(_PAUSED)
+    refresh_s = _REFRESH_S if view.last else _FIRST_S
     with steady("train_live"):
-        st.fragment(_live, run_every=_REFRESH_S if is_refreshed else None)(job_id)
+        st.fragment(_live, run_every=refresh_s if is_refreshed else None)(job_id)
 
 
-def _head_of(view: JobView) -> tuple[str, str]:
-    """Return what the head of the page depends on: the state, and its note without numbers that grow."""
-    return str(view.state), view.status.note.split(" for ")[0]
+def _head_of(view: JobView) -> tuple[str, str, bool]:
+    """Return what the whole page depends on: state, its note without numbers that grow, whether there are metrics."""
+    return str(view.state), view.status.note.split(" for ")[0], bool(view.last)
 
 
 def _header(view: JobView) -> None:

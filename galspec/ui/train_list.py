@@ -48,8 +48,7 @@ def title_line(survey: Survey | None, has_actions: bool) -> None:
 
 def job_table() -> None:
     """Draw the list; it refreshes itself while a job lives."""
-    found = look_at_all()
-    is_live = any(view.status.is_live for view in found.views)
+    is_live = any(view.status.is_live for view in look_at_all().views)
     with steady("train_list"):
         st.fragment(_table, run_every=_REFRESH_S if is_live else None)()
 

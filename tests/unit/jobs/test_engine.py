@@ -175,6 +175,19 @@ def test_jobs_queue_in_order_for_one_place(run_script, monkeypatch):
     assert Queue(runs_dir(), "cpu").length() == 0
 
 
+def test_ended_jobs_are_read_once_and_again_when_they_change(run_script, monkeypatch):
+    folder = run_script(TRAINING, "2")
+    wait_for_state(folder, State.FINISHED)
+    wait_until(lambda: not processes_of(home_dir()), "the end of all processes")
+    first = look_at_all().views[0]
+    assert look_at_all().views[0] is first
+    folder.write("ended.json", folder.read("ended.json") | {"returncode": 1})
+    assert look_at_all().views[0].state is State.FAILED
+    engine.resume(folder)
+    assert look_at_all().views[0].state is not State.FAILED
+    wait_for_state(folder, State.FINISHED)
+
+
 def test_a_full_queue_refuses(run_script, monkeypatch):
     monkeypatch.setenv("GALSPEC_CPU_JOBS", "1")
     waiting = [Queue(runs_dir(), "cpu") for _ in range(QUEUE_LIMIT)]

@@ -92,6 +92,8 @@ CASES = [
     ("failed, record not seen", _slurm("FAILED"), State.FAILED),
     ("time limit of Slurm", _slurm("TIMEOUT"), State.FAILED),
     ("told before the limit", _slurm("FAILED", end=End(130, "time limit")), State.FAILED),
+    ("limit near, asks to be requeued", _slurm("RUNNING", end=End(130, "requeue")), State.PREEMPTED),
+    ("the scheduler would not requeue it", _slurm("FAILED", end=End(130, "requeue")), State.FAILED),
     ("memory", _slurm("OUT_OF_MEMORY"), State.FAILED),
     ("node broke", _slurm("NODE_FAIL"), State.FAILED),
     ("preempted without requeue", _slurm("PREEMPTED", end=End(130, "signal")), State.PREEMPTED),
