@@ -232,3 +232,19 @@ def look_at_all() -> JobList:
         if answer is None or answer.word:
             _remember(view, stamp, answer.word if answer else "")
     return JobList(tuple(views), tuple(problems))
+
+
+def unfinished_counts() -> tuple[int, int]:
+    """Return how many jobs have not ended on this machine and on Slurm, without asking the scheduler."""
+    here = on_slurm = 0
+    for folder in all_folders():
+        if _remembered(folder) is not None:
+            continue
+        try:
+            if slurm_id_of(folder):
+                on_slurm += not (folder.path / "ended.json").exists()
+            else:
+                here += look(folder).status.is_live
+        except (JobError, OSError):
+            continue  # the Train page says it
+    return here, on_slurm

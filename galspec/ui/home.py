@@ -257,7 +257,12 @@ def state_cards(survey: Survey | None, stored: Stored) -> None:
         if survey is None:
             st.markdown("**Data**: no survey is open.")
         else:
-            st.markdown(f"**Data**: survey {survey.name}, {survey.source}, {len(survey):,} galaxies")
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(
+                    f"**Data**: survey {survey.name}, {survey.source}, {len(survey):,} galaxies", width="content"
+                )
+                st.space("stretch")
+                st.page_link("pages/browse.py", label="Look at them", icon=":material/grid_view:")
             st.caption(home_facts.split_counts(survey))
     with st.container(border=True, gap="xsmall"):
         if stored.card is None:
@@ -275,6 +280,10 @@ def state_cards(survey: Survey | None, stored: Stored) -> None:
             st.markdown(f"**Stored predictions**: {len(stored.scores.frame):,} galaxies")
             st.caption(f"Median RMSE of the prediction ÷ that of the VAE reconstruction: {number(ratio, 2)}")
         st.markdown(f"**Device**: {home_facts.device_text()}")
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**Jobs**: {home_facts.jobs_text()}", width="content")
+        st.space("stretch")
+        st.page_link("pages/train.py", label="All jobs", icon=":material/model_training:")
 
 
 def citations() -> None:

@@ -208,3 +208,13 @@ def example_alt(galaxy_id: str, redshift: float, is_simulated: bool, comparison:
         difference = np.abs(comparison.prediction - comparison.reconstruction)
         text += f" Prediction and reconstruction differ most at {comparison.wave[int(np.argmax(difference))]:.0f} Å."
     return text
+
+
+def jobs_text() -> str:
+    """Say how many jobs have not ended, in one line."""
+    from galspec.jobs.view import unfinished_counts
+
+    here, on_slurm = unfinished_counts()
+    if not here and not on_slurm:
+        return "none running"
+    return f"{here:,} running or waiting here" + (f", {on_slurm:,} on Slurm" if on_slurm else "")

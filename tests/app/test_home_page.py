@@ -179,3 +179,9 @@ def test_home_shows_the_demo_survey_without_torch():
         [sys.executable, "-c", code], cwd=REPOSITORY_DIR, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().endswith("False")
+
+
+def test_jobs_that_have_not_ended_are_counted(open_page, monkeypatch):
+    assert "none running" in _text(open_page("home"))
+    monkeypatch.setattr("galspec.jobs.view.unfinished_counts", lambda: (2, 1))
+    assert "2 running or waiting here, 1 on Slurm" in _text(open_page("home"))

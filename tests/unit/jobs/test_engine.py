@@ -16,7 +16,7 @@ from galspec.jobs.metrics import MetricsReader, last_rows, tail_lines, thin
 from galspec.jobs.places import QUEUE_LIMIT, Queue
 from galspec.jobs.process import Process
 from galspec.jobs.state import State
-from galspec.jobs.view import look, look_at_all
+from galspec.jobs.view import look, look_at_all, unfinished_counts
 from tests.unit.jobs.conftest import (
     SLEEP,
     STUBBORN,
@@ -342,3 +342,13 @@ def test_the_end_of_metrics_is_found_past_damage(tmp_path):
     assert last_rows(path) == ({"kind": "progress", "step": 9}, {"kind": "epoch", "epoch": 1})
     path.write_text("x" * 100_000 + "\n" + progress + "\n")
     assert last_rows(path) == ({"kind": "progress", "step": 9}, {})
+
+
+def test_jobs_that_have_not_ended_are_counted(run_script):
+    assert unfinished_counts() == (0, 0)
+    folder = run_script(SLEEP)
+    wait_for_state(folder, State.RUNNING)
+    assert unfinished_counts() == (1, 0)
+    engine.stop(folder)
+    wait_for_state(folder, State.CANCELLED)
+    assert unfinished_counts() == (0, 0)
