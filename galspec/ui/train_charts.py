@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from galspec.jobs.metrics import thin
 from galspec.jobs.progress import epochs_done
 from galspec.ui.labels import number
+from galspec.ui.theme import GREY
 
 Row = dict[str, Any]
 
@@ -126,10 +127,8 @@ def curves_figure(
                 "hovertemplate": "%{y:.4g}",
             }
         )
-    shapes = [
-        {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": {"width": 1, "dash": "dot"}}
-        for x, _ in marks
-    ]
+    mark: Row = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"width": 1, "dash": "dot", "color": GREY}}
+    shapes = [{**mark, "x0": x, "x1": x} for x, _ in marks]
     notes = [
         {"x": x, "yref": "paper", "y": 1, "yanchor": "bottom", "text": text, "showarrow": False} for x, text in marks
     ]

@@ -277,7 +277,8 @@ def _spectra(view: JobView, reader: MetricsReader) -> None:
 
 def _log(view: JobView, _reader: MetricsReader) -> None:
     lines = tail_lines(view.folder.log, _LOG_LINES)
-    st.code("\n".join(lines) or "Nothing was printed yet.", language=None, height=420, wrap_lines=True)
+    with st.container(height=420, border=False, autoscroll=True):  # the newest lines are the ones looked for
+        st.code("\n".join(lines) or "Nothing was printed yet.", language=None, wrap_lines=True)
     st.caption(f"The last {len(lines)} lines of {view.folder.log}")
 
 
