@@ -36,6 +36,7 @@ _KEYS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("drag in the map", "select every galaxy in the region"),
         ("H", "this help"),
     ),
+    "Train": (("H", "this help"),),
     "Home": (
         ("N", "another galaxy"),
         ("G", "open this galaxy"),
@@ -71,6 +72,10 @@ _ADDRESSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("`panel`, `by`", "`nearest`, `map`, `traverse`, `meaning`, `files`, `none`; `observed`, `predicted`"),
         ("`x`, `y`, `color`", "of the map"),
         ("`plain`", "`1`: sliders decoded on the server"),
+    ),
+    "Train": (
+        ("`/train`", "`job`: id of a job, its page; `new`: preset of the form; `compare`: ids of jobs"),
+        ("`panel`, `x`, `log`", "of a job: what is shown below, `step`, `epoch` or `hours`, logarithmic error"),
     ),
     "Home": (("`/`", "`seed`: which held-out galaxy is drawn"),),
 }

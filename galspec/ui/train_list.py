@@ -13,7 +13,9 @@ from galspec.jobs.promote import read_promotions
 from galspec.jobs.view import JobList, JobView, look, look_at_all
 from galspec.store.survey import Survey
 from galspec.ui import address, train_state
+from galspec.ui.copy_link import copy_link
 from galspec.ui.header import badges
+from galspec.ui.help import help_button
 from galspec.ui.train_charts import Curve, curves_alt, curves_figure, loss_curves
 from galspec.ui.train_steady import steady
 from galspec.ui.train_words import clock, full_settings, note_cell, progress_cell, state_cell, where
@@ -29,9 +31,11 @@ def title_line(survey: Survey | None, has_actions: bool) -> None:
         st.subheader("Train", width="content", anchor=False)
         if survey is not None:
             badges(survey)
+        st.space("stretch")
+        copy_link()
+        help_button("Train", key="train_help")
         if not has_actions:
             return
-        st.space("stretch")
         is_list = not (train_state.job_id() or train_state.new_preset() or train_state.compared())
         if not is_list:
             st.button("All jobs", key="train_to_list", icon=":material/list:", on_click=train_state.show_list)
