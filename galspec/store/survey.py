@@ -5,7 +5,7 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -258,11 +258,22 @@ def open_survey(folder: str | Path) -> Survey:
     return survey
 
 
+#: Chunks that are read in vain between two wanted rows, rather than asking once more.
+_GAP_CHUNKS: Final = 4
+
+
 def _read_rows(array: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Read rows in any order; a contiguous run is one slice, which reads each shard once."""
-    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-        return np.asarray(array[int(rows[0]) : int(rows[0]) + len(rows)])
-    return np.asarray(array.oindex[rows]) if len(rows) else np.asarray(array[:0])
+    """Read rows in any order, as few contiguous slices.
+
+    Zarr's own selection by a list of rows took 20 times as long as one slice over all of them, in a sharded array.
+    """
+    if not len(rows):
+        return np.asarray(array[:0])
+    wanted, places = np.unique(rows, return_inverse=True)
+    ends = np.flatnonzero(np.diff(wanted) > _GAP_CHUNKS * array.chunks[0] + 1) + 1
+    runs = np.split(wanted, ends)
+    found = [np.asarray(array[int(run[0]) : int(run[-1]) + 1])[run - run[0]] for run in runs]
+    return (found[0] if len(found) == 1 else np.concatenate(found))[places]
 
 
 def _to_frame(table: pa.Table) -> pd.DataFrame:

@@ -148,3 +148,12 @@ def test_a_demo_is_cut_out_with_ids_splits_and_pixels(tmp_path):
     assert made.spectrum(2).flux == pytest.approx(parent.spectrum(2).flux, rel=1e-3)
     with pytest.raises(SurveyError, match="but the demo wants 9999"):
         make_demo(parent, tmp_path / "large", n_galaxies=9999)
+
+
+@pytest.mark.parametrize("rows", [[23, 0, 23, 12, 3, 4], [5], [], list(range(24)), [1, 22]])
+def test_rows_in_any_order_are_those_of_the_array(toy_dir, rows):
+    survey = open_survey(toy_dir)
+    flux, _ = survey.spectra_block(rows)
+    assert np.array_equal(flux, np.asarray(survey._spectra["flux"][:])[rows])
+    images = survey.images_block(rows)
+    assert np.array_equal(images, np.asarray(survey._images[:])[rows], equal_nan=True)
