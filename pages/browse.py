@@ -15,6 +15,7 @@ from galspec.ui.models import warm_up
 from galspec.ui.scored_catalog import scored_catalog
 
 boot()
+browse.go_to_opened()
 
 try:
     survey = current_survey()

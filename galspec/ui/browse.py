@@ -29,6 +29,13 @@ from galspec.ui.verdict_panel import save_score, unsaved_verdict
 _GALLERY = "browse_gallery"
 
 
+def go_to_opened() -> None:
+    """Leave for the galaxy whose card was clicked, before anything of this page is drawn again."""
+    galaxy_id = gallery.just_opened(_GALLERY)
+    if galaxy_id:
+        state.open_galaxy(galaxy_id, state.current_query())
+
+
 def title_line(survey: Survey, catalog: ScoredCatalog, n_found: int) -> None:
     """Draw title, badges, live count and order in one line."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -77,6 +77,12 @@ def _value(key: str, name: str) -> Any:
     return state.get(name) if state else None
 
 
+def just_opened(key: str) -> str | None:
+    """Return the id of the card that was just opened, before the gallery is drawn; None if there was none."""
+    value = _value(key, "open")
+    return str(value) if value else None
+
+
 def chosen(key: str) -> tuple[str, list[str]] | None:
     """Return page and ids of the cards that are selected, within a callback; None if that is not known."""
     value = _value(key, "chosen")
