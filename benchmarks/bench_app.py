@@ -32,11 +32,13 @@ _WAIT = """
   poll();
 })
 """
-#: Three curves and their residual are drawn, of this galaxy, and its numbers are on the page.
+#: Three curves and their residual are drawn, of this galaxy, its numbers and its picture are on the page.
 _GALAXY_DRAWN = """
 (() => { const plot = document.querySelector(`.st-key-galaxy_spectrum [aria-label*="${argument}"] .js-plotly-plot`);
          return plot && plot.querySelectorAll("path.js-line").length >= 4
-           && document.querySelectorAll('[data-testid="stMetric"]').length >= 4; })()
+           && document.querySelectorAll('[data-testid="stMetric"]').length >= 4
+           && [...document.images].some((picture) => picture.alt.startsWith("Colour") && picture.alt.includes(argument)
+             && picture.complete); })()
 """
 _BROWSE_DRAWN = """
 (() => { const shadows = [...document.querySelectorAll("*")].map((element) => element.shadowRoot);
