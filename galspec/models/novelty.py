@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import uniform_filter1d
-from scipy.spatial import cKDTree
 
 from galspec.core.errors import ShapeError, SpectrumError
 from galspec.core.wavelength import N_WAVE
@@ -182,6 +180,8 @@ def novelty_scores(vae: "VaeBundle", reference: Floats32, flux: ArrayLike, ivar:
     ShapeError, SpectrumError
         As `VaeBundle.encode`.
     """
+    from scipy.spatial import cKDTree  # see `_strongest_feature`
+
     flux, ivar = np.asarray(flux), np.asarray(ivar)
     tree = cKDTree(reference)
     scores, snrs = [np.empty((0, len(SCORES)))], [np.empty(0)]
@@ -210,6 +210,9 @@ def _deviations(flux: Floats32, ivar: Floats32, model: Floats) -> tuple[Floats, 
 
 def _strongest_feature(deviation: Floats, has_data: NDArray[np.bool_]) -> Floats:
     """Return the largest |sum of deviations| / sqrt(pixels) over windows of several widths, (N,)."""
+    # Half a second of imports that the first step of a training and the first galaxy of the app need not wait for.
+    from scipy.ndimage import uniform_filter1d
+
     best = np.zeros(len(deviation))
     for width in _FEATURE_PIXELS:
         n_pixels = uniform_filter1d(has_data.astype(np.float64), width, axis=1, mode="constant") * width

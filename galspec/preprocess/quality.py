@@ -4,7 +4,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import median_filter
 
 from galspec.core.errors import ShapeError, SpectrumError
 from galspec.core.lines import LINES, SKY_LINES
@@ -160,6 +159,8 @@ def outlier_pixels(flux_norm: Block, ivar_norm: Block, model_norm: Block) -> NDA
     The neighbourhood's median takes out what is wide: a wrong calibration or a template that does not fit is
     no outlier. Up to five neighbouring pixels can be found.
     """
+    from scipy.ndimage import median_filter  # its import would delay whatever reads spectra
+
     is_good = good_pixels(flux_norm, ivar_norm)
     residual = np.where(is_good, flux_norm - model_norm, 0.0)
     local = np.abs(residual - median_filter(residual, size=(1, _NEIGHBOURHOOD_PIXELS), mode="nearest"))

@@ -5,16 +5,18 @@ Everywhere `ivar` = 0 means no data, `mask` True means bad, and wavelengths are 
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 from galspec.core.errors import ShapeError, SpectrumError
 from galspec.core.wavelength import N_WAVE, NORM_WINDOW, norm_window_mask, wave_edges
 from galspec.preprocess.components import chunks, fit_components, fit_weights, good_pixels, posterior_coefficients
 from galspec.preprocess.quality import has_enough_data, outlier_pixels, require_enough_data, require_spectra
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -147,8 +149,10 @@ def resample_to_grid(
     )
 
 
-def _overlaps(wave: Floats) -> csr_array:
+def _overlaps(wave: Floats) -> "csr_array":
     """Return the overlap of every grid pixel with every input pixel in angstrom, sparse (1000, M)."""
+    from scipy.sparse import csr_array  # a quarter of a second that only rebinning needs to wait for
+
     loglam = np.log(wave)
     middle = 0.5 * (loglam[1:] + loglam[:-1])
     edges_in = np.exp(np.concatenate([[2 * loglam[0] - middle[0]], middle, [2 * loglam[-1] - middle[-1]]]))

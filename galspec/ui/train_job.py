@@ -22,7 +22,7 @@ from galspec.ui.labels import number
 from galspec.ui.train_steady import steady
 from galspec.ui.train_words import ICONS, clock, setting_of, survey_words, where
 
-_REFRESH_S: Final = 3.0
+_REFRESH_S: Final = 4.0
 #: Until the first metrics are there.
 _FIRST_S: Final = 1.0
 _LOG_LINES: Final = 200
