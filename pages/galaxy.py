@@ -34,7 +34,8 @@ galaxy.title_line(survey, view)
 
 with st.container(key="galaxy_top"):
     left, right = st.columns([1, 3], gap="small")
-images = left.container(key="galaxy_images")
+with left, st.container(key="galaxy_images"):
+    galaxy.image_panel(survey, view)
 with right, st.container(gap="xsmall"):
     galaxy_plot.plot_controls(frame, view.galaxy_id)
     with st.spinner("Loading the model (once per start) …", show_time=True) if not is_loaded() else st.container():
@@ -44,9 +45,6 @@ with right, st.container(gap="xsmall"):
     galaxy_plot.spectrum_panel(survey, curves, values, frame)
     galaxy.numbers(curves)
     percentile_line(survey, view.galaxy_id)
-# The browser draws the plot while the server draws the images.
-with images:
-    galaxy.image_panel(survey, view)
 
 verdict_row(survey.name, view.galaxy_id)
 panel = galaxy_panels.panel_choice()
