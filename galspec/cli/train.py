@@ -4,9 +4,7 @@
 """
 
 import argparse
-import importlib
 import math
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,8 +154,6 @@ def _train_together(
     from galspec.training.config import CnnConfig
     from galspec.training.survey_set import training_set
 
-    # torch's optimisers import its compiler, two seconds in which the images can be read.
-    threading.Thread(target=importlib.import_module, args=("torch._dynamo",)).start()
     survey = open_survey(args.survey)
     vae = load_vae_bundle(args.vae or shipped_weights_dir() / "vae6")
     start = load_predictor_bundle(args.start, fold=False) if args.start else None

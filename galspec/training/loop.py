@@ -27,7 +27,7 @@ from galspec.training.config import CnnConfig
 from galspec.training.data import Batch, Loader, Selection, TrainingSet, plan_epoch, plan_in_order
 from galspec.training.distributed import ALONE, Processes
 from galspec.training.gpu import out_of_memory, watch_utilisation
-from galspec.training.optim import AveragedWeights, Ranger
+from galspec.training.optim import AveragedWeights, Ranger, gradient_norm
 from galspec.training.run_folder import Progress, Row, RunFolder, RunStopped, require_same
 from galspec.training.watch import Clock, LossWatch
 
@@ -105,6 +105,7 @@ class CnnTraining:
         self.average = AveragedWeights(self.network, config.ema_decay) if config.ema_decay else None
         self.at = Position()
         self.best: dict[str, Tensor] = {}
+        self.gradient_norm: Tensor | None = None
 
     def _shared_forward(self) -> nn.Module:
         """Return the network as all processes train it together."""
@@ -124,11 +125,16 @@ class CnnTraining:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=is_mixed):
             return forward(images).float()
 
-    def train_batch(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Take one optimiser step; return the loss without waiting for the device."""
+    def train_batch(self, images: Tensor, targets: Tensor, is_watched: bool = False) -> Tensor:
+        """Take one optimiser step; return the loss without waiting for the device.
+
+        With ``is_watched`` the norm of the gradient, before clipping, is kept in ``gradient_norm``.
+        """
         self.ranger.zero_grad()
         loss = F.mse_loss(self.predict(images), targets)
         loss.backward()
+        if is_watched:
+            self.gradient_norm = gradient_norm(self.network)
         if self.config.grad_clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip)
         self.ranger.step()
@@ -277,10 +283,10 @@ def _train_epoch(training: CnnTraining, saver: _Saver, watch: LossWatch, stop: C
     rest = plan[at.batch :]
     with contextlib.closing(training.batches(rest)) as batches:
         for selection, batch in zip(rest, batches, strict=True):
-            watch.add(training.train_batch(batch.images, batch.targets), selection.rows)
+            is_due = (at.batch + 1) % config.report_batches == 0 or at.batch + 1 == len(plan)
+            watch.add(training.train_batch(batch.images, batch.targets, is_due), selection.rows)
             at.batch += 1
             at.n_passes += len(selection.rows)
-            is_due = at.batch % config.report_batches == 0 or at.batch == len(plan)
             if is_due:
                 watch.look()  # waits for the device, so that the time is that of the work done
             clock.move()

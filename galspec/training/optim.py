@@ -1,9 +1,12 @@
 """The optimiser of the paper: RAdam with Lookahead, weight decay on weights only, one cycle stepped per batch."""
 
+import math
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.radam import radam
 
 from galspec.core.errors import ConfigError, RunError
 
@@ -39,11 +42,46 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     ]
 
 
+def one_cycle(step: int, n_steps: int, first: float, peak: float, last: float) -> float:
+    """Return a value that goes from first to peak in a quarter of the steps and then to last, along cosines.
+
+    Smith & Topin (2018) in the form of torch's OneCycleLR, which a test compares with it.
+
+    Parameters
+    ----------
+    step : int
+        From 0.
+    n_steps : int
+        The last step is n_steps - 1.
+    first, peak, last : float
+        Values at the first step, at the turn and at the last step.
+    """
+    share = 0.25 if n_steps != 4 else 0.3  # the first part of 4 steps would have no length
+    turn = share * n_steps - 1.0
+    begin, end, first, last = (0.0, turn, first, peak) if step <= turn else (turn, n_steps - 1.0, peak, last)
+    return last + (first - last) / 2.0 * (math.cos(math.pi * (step - begin) / (end - begin)) + 1.0)
+
+
+class _Moments:
+    """What RAdam and Adam keep of one parameter: steps taken, means of the gradient and of its square."""
+
+    NAMES: Final = ("step", "exp_avg", "exp_avg_sq")
+
+    def __init__(self, parameter: Tensor):
+        self.parameter = parameter
+        self.step = torch.tensor(0.0)  # on the CPU, where the rule reads it
+        self.exp_avg = torch.zeros_like(parameter)
+        self.exp_avg_sq = torch.zeros_like(parameter)
+
+
 class Ranger:
     """RAdam with Lookahead (Zhang et al. 2019), or Adam, and a one-cycle schedule, as one steppable object.
 
     Every ``k`` steps the fast weights are pulled half-way back to the slow ones:
     slow += alpha (fast - slow); fast = slow.
+
+    The rules are torch's functions, not its optimiser objects: those import torch's compiler, which costs every
+    training two seconds before its first step.
 
     Parameters
     ----------
@@ -81,62 +119,91 @@ class Ranger:
             raise ConfigError(f"optimiser is {rule!r}, but must be one of {', '.join(RULES)}.")
         self.n_steps = n_steps
         self.n_done = 0
+        self.max_lr = max_lr
         self._k = lookahead_steps if rule == "ranger" else 0
-        groups = parameter_groups(network, weight_decay)
-        self._inner: torch.optim.Optimizer = (
-            torch.optim.RAdam(groups, betas=BETAS, eps=EPS, decoupled_weight_decay=True)
-            if rule == "ranger"
-            else torch.optim.AdamW(groups, betas=_ADAM_BETAS, eps=_ADAM_EPS)
-        )
         self._prefix = "radam" if rule == "ranger" else "adam"
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._inner,
-            max_lr=max_lr,
-            total_steps=n_steps,
-            pct_start=0.25 if n_steps != 4 else 0.3,  # torch divides by 0.25 * 4 - 1
-            anneal_strategy="cos",
-            cycle_momentum=True,
-            base_momentum=0.85,
-            max_momentum=0.95,
-            div_factor=25.0,
-            final_div_factor=4000.0,
-        )
-        self._fast: list[Tensor] = [p for group in self._inner.param_groups for p in group["params"]]
+        groups = parameter_groups(network, weight_decay)
+        self._groups = [
+            ([_Moments(parameter) for parameter in group["params"]], float(group["weight_decay"])) for group in groups
+        ]
+        self._all = [one for group, _ in self._groups for one in group]
+        self._fast: list[Tensor] = [one.parameter for one in self._all]
         self._slow: list[Tensor] = [parameter.detach().clone() for parameter in self._fast]
 
     @property
     def lr(self) -> float:
         """Learning rate of the next step."""
-        return float(self._inner.param_groups[0]["lr"])
+        return one_cycle(self._at, self.n_steps, self.max_lr / 25.0, self.max_lr, self.max_lr / 25.0 / 4000.0)
 
     @property
     def momentum(self) -> float:
         """First beta of the next step."""
-        return float(self._inner.param_groups[0]["betas"][0])
+        return one_cycle(self._at, self.n_steps, 0.95, 0.85, 0.95)
+
+    @property
+    def _at(self) -> int:
+        return min(self.n_done, self.n_steps - 1)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        self._inner.zero_grad(set_to_none=True)
+        for parameter in self._fast:
+            parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
         """Update the parameters from their gradients and move along the cycle."""
-        self._inner.step()
+        for group, weight_decay in self._groups:
+            self._apply_rule([one for one in group if one.parameter.grad is not None], weight_decay)
         self.n_done += 1
         if self._k and self.n_done % self._k == 0:
             torch._foreach_lerp_(self._slow, self._fast, LOOKAHEAD_ALPHA)
             torch._foreach_copy_(self._fast, self._slow)
-        if self.n_done < self.n_steps:
-            self._schedule.step()
+
+    def _apply_rule(self, moved: list[_Moments], weight_decay: float) -> None:
+        if not moved:
+            return
+        parameters = [one.parameter for one in moved]
+        gradients = [one.parameter.grad for one in moved if one.parameter.grad is not None]
+        means, squares = [one.exp_avg for one in moved], [one.exp_avg_sq for one in moved]
+        steps = [one.step for one in moved]
+        if self._prefix == "radam":
+            radam(
+                parameters,
+                gradients,
+                means,
+                squares,
+                steps,
+                decoupled_weight_decay=True,
+                beta1=self.momentum,
+                beta2=BETAS[1],
+                lr=self.lr,
+                weight_decay=weight_decay,
+                eps=EPS,
+            )
+            return
+        adamw(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            steps,
+            amsgrad=False,
+            beta1=self.momentum,
+            beta2=_ADAM_BETAS[1],
+            lr=self.lr,
+            weight_decay=weight_decay,
+            eps=_ADAM_EPS,
+            maximize=False,
+        )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return what resuming needs: tensors by name, and plain numbers that JSON can hold exactly."""
         tensors = {f"slow.{index}": value for index, value in enumerate(self._slow)}
-        for index, parameter in enumerate(self._fast):
-            for name, value in self._inner.state.get(parameter, {}).items():
-                tensors[f"{self._prefix}.{index}.{name}"] = value
-        groups = [{"lr": group["lr"], "betas": list(group["betas"])} for group in self._inner.param_groups]
-        return tensors, {"n_done": self.n_done, "n_steps": self.n_steps, "groups": groups}
+        for index, one in enumerate(self._all):
+            for name in one.NAMES:
+                tensors[f"{self._prefix}.{index}.{name}"] = getattr(one, name)
+        return tensors, {"n_done": self.n_done, "n_steps": self.n_steps, "max_lr": self.max_lr}
 
     def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Go back to a state of the same network and the same number of steps.
@@ -150,21 +217,13 @@ class Ranger:
             raise RunError(f"the checkpoint is of a run of {numbers['n_steps']} batches, not of {self.n_steps}.")
         if sum(name.startswith("slow.") for name in tensors) != len(self._slow):
             raise RunError("the checkpoint's optimiser belongs to another network.")
-        for index, (parameter, slow) in enumerate(zip(self._fast, self._slow, strict=True)):
+        for index, (one, slow) in enumerate(zip(self._all, self._slow, strict=True)):
             slow.copy_(tensors[f"slow.{index}"])
-            prefix = f"{self._prefix}.{index}."
-            state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-            if state:
-                # The optimiser keeps its step counter on the CPU, its averages beside the parameter.
-                self._inner.state[parameter] = {
-                    name: value.clone() if name == "step" else value.to(parameter.device, copy=True)
-                    for name, value in state.items()
-                }
-        for group, saved in zip(self._inner.param_groups, numbers["groups"], strict=True):
-            group["lr"], group["betas"] = saved["lr"], tuple(saved["betas"])
+            for name in one.NAMES:
+                # Absent in checkpoints of an earlier version for what had no gradient yet.
+                if (value := tensors.get(f"{self._prefix}.{index}.{name}")) is not None:
+                    getattr(one, name).copy_(value)
         self.n_done = numbers["n_done"]
-        at = min(self.n_done, self.n_steps - 1)
-        self._schedule.load_state_dict(self._schedule.state_dict() | {"last_epoch": at, "_step_count": at + 1})
 
 
 class AveragedWeights:

@@ -72,6 +72,8 @@ class LossWatch:
             "images_per_s": round(self._n_images / (now - self._since), 2),
             "seconds": round(at.seconds, 1),
         }
+        if self._training.gradient_norm is not None:
+            row["gradient_norm"] = float(f"{float(self._training.gradient_norm):.4g}")
         if self._training.device.type == "cuda":
             row["gpu_memory_gb"] = round(torch.cuda.max_memory_allocated(self._training.device) / 1e9, 2)
         if (busy := self._utilisation.take()) is not None:

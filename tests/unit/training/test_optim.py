@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import torch
 from torch import nn
 
 from galspec.core.errors import ConfigError, RunError
-from galspec.training.optim import AveragedWeights, Ranger, default_max_lr, parameter_groups
+from galspec.training.optim import AveragedWeights, Ranger, default_max_lr, one_cycle, parameter_groups
 
 
 def small_network() -> nn.Sequential:
@@ -44,6 +46,46 @@ def test_cycle_is_the_papers():
     assert momentum[0] == pytest.approx(0.95)
     assert min(momentum) == pytest.approx(0.85)
     assert momentum[-1] == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("n_steps", [*range(2, 12), 399, 400, 401])
+def test_cycle_is_torchs(n_steps: int):
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=0.03, total_steps=n_steps, pct_start=0.25 if n_steps != 4 else 0.3,
+        base_momentum=0.85, max_momentum=0.95, div_factor=25.0, final_div_factor=4000.0,
+    )  # fmt: skip
+    for step in range(n_steps):
+        group = optimiser.param_groups[0]
+        assert one_cycle(step, n_steps, 0.03 / 25, 0.03, 0.03 / 25 / 4000) == pytest.approx(group["lr"], rel=1e-12)
+        assert one_cycle(step, n_steps, 0.95, 0.85, 0.95) == pytest.approx(group["momentum"], rel=1e-12)
+        optimiser.step()
+        if step < n_steps - 1:
+            schedule.step()
+
+
+def test_rule_is_torchs_radam():
+    ours, theirs = small_network(), small_network()
+    ranger = Ranger(ours, 20, lookahead_steps=0)
+    radam = torch.optim.RAdam(parameter_groups(theirs, 0.01), betas=(0.95, 0.99), eps=1e-6, decoupled_weight_decay=True)
+    for step in range(20):
+        for group in radam.param_groups:
+            group["lr"], group["betas"] = ranger.lr, (ranger.momentum, 0.99)
+        take_steps(ours, ranger, step, step + 1)
+        x = torch.randn(8, 2, 4, 4, generator=torch.Generator().manual_seed(step))
+        radam.zero_grad()
+        theirs(x).square().mean().backward()
+        radam.step()
+    for found, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_first_step_imports_no_compiler():
+    code = (
+        "import sys, torch; from galspec.training.optim import Ranger; n = torch.nn.Linear(2, 1); r = Ranger(n, 9);\n"
+        "n(torch.ones(3, 2)).sum().backward(); r.step(); r.zero_grad(); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("n_steps", range(1, 10))
