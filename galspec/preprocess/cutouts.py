@@ -5,7 +5,7 @@ west (east is left), the target at (111.5, 111.5), NaN where there is no data.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Self
 
 import numpy as np
@@ -318,17 +318,17 @@ class ImageScaler:
         treatment = cls(np.zeros(N_BANDS), np.ones(N_BANDS), form, softening, weights)
         count = 0
         mean, scatter = np.zeros(N_BANDS), np.zeros(N_BANDS)
-        for block in images:
-            pixels = treatment.treat(_finite(_require_cutouts(block).astype(np.float64)))
-            pixels = np.moveaxis(pixels, -3, 0).reshape(N_BANDS, -1)
-            if pixels.shape[1] == 0:
+        for image in _one_by_one(images):
+            pixels = treatment.treat(_finite(image.astype(np.float64))).reshape(N_BANDS, -1)
+            if pixels.size == 0:
                 continue
-            # Chan et al. (1983): blocks are combined without the cancellation of sum(x^2) - mean^2.
+            # Chan et al. (1983): images are combined without the cancellation of sum(x^2) - mean^2.
             n_new = pixels.shape[1]
-            block_mean = pixels.mean(axis=1)
-            delta = block_mean - mean
+            image_mean = pixels.mean(axis=1)
+            delta = image_mean - mean
             total = count + n_new
-            scatter += ((pixels - block_mean[:, None]) ** 2).sum(axis=1) + delta**2 * count * n_new / total
+            offset = pixels - image_mean[:, None]
+            scatter += np.einsum("bi,bi->b", offset, offset) + delta**2 * count * n_new / total
             mean += delta * n_new / total
             count = total
         if count == 0:
@@ -388,8 +388,17 @@ class ImageScaler:
         return cls(known["mean"], known["std"], form, known.get("softening"), known.get("weights"))
 
 
+def _one_by_one(blocks: Iterable[ArrayLike]) -> Iterator[NDArray[np.floating]]:
+    """Yield the images of blocks singly: one fits into the processor's cache, which a block does not."""
+    for block in blocks:
+        images = _require_cutouts(block)
+        yield from images.reshape(-1, *images.shape[-3:])
+
+
 def _finite(images: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.asarray(np.nan_to_num(images, posinf=0.0, neginf=0.0))
+    """Return the images with 0 where they are not finite; the array itself if they are."""
+    is_finite = np.isfinite(images)
+    return images if is_finite.all() else np.where(is_finite, images, images.dtype.type(0))
 
 
 def _require_cutouts(images: ArrayLike) -> NDArray[np.floating]:
