@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from galspec.jobs.metrics import thin
 from galspec.jobs.progress import epochs_done
+from galspec.ui.figures import figure_of
 from galspec.ui.labels import number
 from galspec.ui.theme import GREY
 
@@ -83,6 +85,34 @@ def rate_curves(rows: Sequence[Row], axis: str) -> list[Curve]:
     return [curve(rows, kind, lambda row: row.get("lr"), "learning rate", axis)]
 
 
+def gradient_curves(rows: Sequence[Row], axis: str) -> list[Curve]:
+    """Return the norm of the gradient, before clipping, at the reported batches."""
+    return [curve(rows, "progress", lambda row: row.get("gradient_norm"), "norm of the gradient", axis)]
+
+
+def smoothed(one: Curve, span: int) -> Curve:
+    """Average a curve over its past: an exponential moving average, debiased so that its start is not pulled to 0.
+
+    Parameters
+    ----------
+    one : Curve
+    span : int
+        Reports; the weight of a report falls by e over about half of them.
+
+    Examples
+    --------
+    >>> smoothed(Curve("loss", [0, 1, 2], [2.0, 2.0, 2.0]), 3)
+    Curve(name='loss, mean of about 3 reports', x=[0, 1, 2], y=[2.0, 2.0, 2.0], mode='lines')
+    """
+    keep = 1.0 - 2.0 / (span + 1.0)
+    total = weight = 0.0
+    values = []
+    for y in one.y:
+        total, weight = keep * total + y, keep * weight + 1.0
+        values.append(total / weight)
+    return dataclasses.replace(one, name=f"{one.name}, mean of about {span} reports", y=values)
+
+
 def speed_curves(rows: Sequence[Row], axis: str) -> list[Curve]:
     """Return images a second, and the GPU's use if it was measured."""
     return [
@@ -93,14 +123,19 @@ def speed_curves(rows: Sequence[Row], axis: str) -> list[Curve]:
 
 
 def curves_figure(
-    curves: Sequence[Curve], y_title: str, axis: str, is_log: bool, marks: Sequence[tuple[float, str]] = ()
+    curves: Sequence[Curve],
+    y_title: str,
+    axis: str,
+    is_log: bool,
+    marks: Sequence[tuple[float, str]] = (),
+    span: int = 0,
 ) -> go.Figure:
     """Draw curves.
 
     Parameters
     ----------
     curves : sequence of Curve
-        Empty ones are left out.
+        Empty ones are left out; without any, axes are drawn and a note: the browser loads its plots meanwhile.
     y_title : str
         With its unit.
     axis : str
@@ -109,10 +144,12 @@ def curves_figure(
         Logarithmic y axis.
     marks : sequence of (float, str)
         Vertical lines with their names: the best epoch.
+    span : int
+        If not 0, curves of reports get their mean of about so many drawn over them; see `smoothed`.
     """
     drawn = [one for one in curves if one.x]
-    budget = max(2, MAX_POINTS // max(len(drawn), 1))
-    traces = []
+    budget = max(2, MAX_POINTS // max(len(drawn) * (2 if span else 1), 1))
+    traces: list[Row] = []
     for index, one in enumerate(drawn):
         x, y = thin(one.x, one.y, budget)
         traces.append(
@@ -127,11 +164,17 @@ def curves_figure(
                 "hovertemplate": "%{y:.4g}",
             }
         )
+    if span:
+        traces += _means(drawn, traces, span, budget)
     mark: Row = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"width": 1, "dash": "dot", "color": GREY}}
     shapes = [{**mark, "x0": x, "x1": x} for x, _ in marks]
-    notes = [
+    notes: list[Row] = [
         {"x": x, "yref": "paper", "y": 1, "yanchor": "bottom", "text": text, "showarrow": False} for x, text in marks
     ]
+    if not drawn:
+        words = "No values yet: they come with the first steps or the first epoch."
+        notes.append({"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "text": words, "showarrow": False})
+        traces.append({"type": "scatter", "x": [0.0], "y": [None], "showlegend": False})
     layout = {
         "height": 380,
         "margin": {"l": 64, "r": 12, "t": 64, "b": 44},
@@ -145,7 +188,23 @@ def curves_figure(
         "shapes": shapes,
         "annotations": notes,
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return figure_of(traces, layout)
+
+
+def _means(drawn: Sequence[Curve], traces: Sequence[Row], span: int, budget: int) -> list[Row]:
+    """Return the mean of each curve of reports as a trace of its own, and make the curve itself faint."""
+    colours = pio.templates["streamlit"].layout.colorway  # Streamlit puts the theme's colours in their place
+    means: list[Row] = []
+    for index, (one, trace) in enumerate(zip(drawn, traces, strict=True)):
+        if one.mode != "lines":
+            continue
+        mean = smoothed(one, span)
+        x, y = thin(mean.x, mean.y, budget)
+        colour = colours[index % len(colours)]
+        means.append({**trace, "name": mean.name, "x": x, "y": y, "line": {"width": 2.2, "color": colour}})
+        trace["line"] = {**trace["line"], "width": 1.0, "color": colour}
+        trace["opacity"] = 0.4
+    return means
 
 
 def _scale(curves: Sequence[Curve], is_log: bool) -> dict[str, Any]:

@@ -24,10 +24,12 @@ from galspec.ui.train_words import ICONS, clock, setting_of, survey_words, where
 
 _REFRESH_S: Final = 4.0
 #: Until the first metrics are there.
-_FIRST_S: Final = 1.0
+_FIRST_S: Final = 0.5
 _LOG_LINES: Final = 200
 _PAUSED, _SAID, _SHOWN = "train_paused", "train_said", "train_state_shown"
 _READERS: Final = "train_readers"
+#: Panels with curves of many reports.
+_SMOOTHED: Final = {"loss", "gradient", "speed"}
 
 
 def job_page(job_id: str) -> None:
@@ -182,6 +184,8 @@ def _numbers(view: JobView, reader: MetricsReader) -> None:
         facts.append(f"valid MSE {number(last['valid_mse'], 4)} (RMSE {rmse}), best epoch {last['best_epoch']}")
     elif "valid_loss" in last:
         facts.append(f"valid loss {number(last['valid_loss'], 3)}, best epoch {last['best_epoch']}")
+    elif train := next((row["train_mse"] for row in reversed(reader.rows) if "train_mse" in row), None):
+        facts.append(f"train MSE {number(float(train), 4)}, no epoch done yet")
     speed = next((row["images_per_s"] for row in reversed(reader.rows) if "images_per_s" in row), None)
     facts += [f"{number(float(speed), 1)} images/s"] if speed is not None else []
     if view.status.is_live and beat:
@@ -214,6 +218,17 @@ def _controls(view: JobView, reader: MetricsReader) -> None:
                 on_change=_whole_page,
             )
             st.toggle("Log y", key=train_state.LOG_Y, on_change=_whole_page)
+        if train_state.panel() in _SMOOTHED:
+            st.selectbox(
+                "Mean of",
+                train_state.SMOOTHINGS,
+                key=train_state.SMOOTH,
+                format_func=lambda span: f"mean of {span} reports" if span else "as reported",
+                label_visibility="collapsed",
+                on_change=_whole_page,
+                width=170,
+                help="Draws an exponential moving average over the curves; they stay, faint.",
+            )
         if view.status.is_live:
             st.toggle("Pause", key=_PAUSED, on_change=_whole_page, help="The job goes on; the page stands still.")
             st.caption(_updated(reader), width="content")
@@ -243,21 +258,19 @@ def _curves(view: JobView, reader: MetricsReader) -> None:
         "loss": (lambda: train_charts.loss_curves(rows, axis), loss),
         "latents": (lambda: train_charts.latent_curves(rows, axis), "RMSE on valid [σ of the latent]"),
         "rate": (lambda: train_charts.rate_curves(rows, axis), "learning rate"),
+        "gradient": (lambda: train_charts.gradient_curves(rows, axis), "norm of the gradient, before clipping"),
         "speed": (lambda: train_charts.speed_curves(rows, axis), "images per second; %; GB"),
     }
     build, title = chosen[train_state.panel()]
     curves = build()
-    if not any(one.x for one in curves):
-        st.caption(_no_curves(view))
+    if not any(one.x for one in curves) and not view.status.is_live:
+        st.caption("No values.")
         return
     marks = _best_epoch(rows, axis) if train_state.panel() in {"loss", "latents"} else []
-    figure = train_charts.curves_figure(curves, title, axis, bool(st.session_state.get(train_state.LOG_Y)), marks)
+    span = train_state.smoothing() if train_state.panel() in _SMOOTHED else 0
+    figure = train_charts.curves_figure(curves, title, axis, bool(st.session_state.get(train_state.LOG_Y)), marks, span)
     alt = train_charts.curves_alt(curves, train_state.PANELS[train_state.panel()], axis)
     st.plotly_chart(figure, key="train_chart", config={"displayModeBar": False}, alt=alt)
-
-
-def _no_curves(view: JobView) -> str:
-    return "No values yet: they come with the first steps or the first epoch." if view.status.is_live else "No values."
 
 
 def _best_epoch(rows: list[dict[str, Any]], axis: str) -> list[tuple[float, str]]:

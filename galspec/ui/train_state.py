@@ -13,6 +13,7 @@ PANELS: Final = {
     "loss": "Loss",
     "latents": "RMSE per latent",
     "rate": "Learning rate",
+    "gradient": "Gradient norm",
     "speed": "Throughput",
     "spectra": "Spectra",
     "log": "Log",
@@ -22,12 +23,15 @@ AXES: Final = {"step": "step", "epoch": "epoch", "hours": "hours"}
 PANEL: Final = "train_panel"
 AXIS: Final = "train_axis"
 LOG_Y: Final = "train_log_y"
+SMOOTH: Final = "train_smooth"
+#: Reports over which curves are averaged; 0 = not at all.
+SMOOTHINGS: Final = (0, 5, 20, 100)
 MAX_COMPARED: Final = 8
 
 _JOB, _NEW, _COMPARED = "train_job", "train_new", "train_compared"
 _KEPT: Final = "train_kept"
 _PAGE: Final = "train"
-_URL_NAMES: Final = ("job", "new", "compare", "panel", "x", "log")
+_URL_NAMES: Final = ("job", "new", "compare", "panel", "x", "log", "smooth")
 
 
 def read_state() -> list[str]:
@@ -58,7 +62,7 @@ def read_state() -> list[str]:
 def _restore_widgets() -> None:
     """Give widgets that were not drawn in the last run their value back."""
     kept = st.session_state.get(_KEPT, {})
-    for key, default in ((PANEL, "loss"), (AXIS, "step"), (LOG_Y, False)):
+    for key, default in ((PANEL, "loss"), (AXIS, "step"), (LOG_Y, False), (SMOOTH, 0)):
         if key not in st.session_state:
             st.session_state[key] = kept.get(key, default)
 
@@ -73,6 +77,11 @@ def _read_panel() -> list[str]:
             value = default
         st.session_state[key] = value
     st.session_state[LOG_Y] = url.get("log") == "1"
+    value = url.get("smooth", "0")
+    known_spans = {str(span): span for span in SMOOTHINGS}
+    if value not in known_spans:
+        problems.append(f"The URL's smooth “{value[:20]}” is none of {', '.join(known_spans)}; 0 is used.")
+    st.session_state[SMOOTH] = known_spans.get(value, 0)
     return problems
 
 
@@ -87,10 +96,11 @@ def write_url() -> None:
     elif state[_COMPARED]:
         wanted = {"compare": ",".join(state[_COMPARED])}
     if state[_JOB] or state[_COMPARED]:
-        state[_KEPT] = {key: state.get(key) for key in (PANEL, AXIS, LOG_Y)}
+        state[_KEPT] = {key: state.get(key) for key in (PANEL, AXIS, LOG_Y, SMOOTH)}
         wanted |= {"panel": panel()} if panel() != "loss" and state[_JOB] else {}
         wanted |= {"x": axis()} if axis() != "step" else {}
         wanted |= {"log": "1"} if state.get(LOG_Y) else {}
+        wanted |= {"smooth": str(smoothing())} if smoothing() and state[_JOB] else {}
     address.write(_PAGE, _URL_NAMES, wanted)
 
 
@@ -117,6 +127,11 @@ def panel() -> str:
 def axis() -> str:
     """Return what the curves are drawn against."""
     return str(st.session_state.get(AXIS) or "step")
+
+
+def smoothing() -> int:
+    """Return over how many reports curves are averaged; 0 = not at all."""
+    return int(st.session_state.get(SMOOTH) or 0)
 
 
 def show_list() -> None:
