@@ -84,3 +84,5 @@ def _torch_state_unchanged() -> Iterator[None]:
 
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# No form of a test leaves a process behind that loads torch; the tests of that turn it on.
+os.environ["GALSPEC_STANDBY"] = "0"

@@ -19,7 +19,7 @@ from galspec.core.errors import JobError
 from galspec.core.files import write_text
 from galspec.core.home import REPOSITORY_DIR
 from galspec.core.provenance import git_commit
-from galspec.jobs import slurm
+from galspec.jobs import slurm, standby
 from galspec.jobs.command import sbatch_script, supervisor_words
 from galspec.jobs.folder import JobFolder, Row, runs_dir
 from galspec.jobs.job import VERBS, Job, Resources, require_name
@@ -158,7 +158,8 @@ def _start(folder: JobFolder, job: Job) -> None:
         folder.write("handed.json", record)
         return
     folder.write("handed.json", record)
-    _start_supervisor(folder)
+    if not standby.hand_over(folder):
+        _start_supervisor(folder)
 
 
 def _start_supervisor(folder: JobFolder, *options: str) -> None:

@@ -1,5 +1,7 @@
 """`python -m galspec.jobs.supervisor DIR`: run one job's command, watch it, and record how it ends.
 
+With ``--standby`` instead of a folder it waits for one (`galspec.jobs.standby`).
+
 The supervisor is small on purpose: it imports no numpy, sleeps almost always, and is not in the command's process
 group, so that what kills the command leaves a record. If it is killed itself, the command goes on, and writes its own
 exit record if it is a training.
@@ -26,6 +28,8 @@ from galspec.jobs.job import Job
 from galspec.jobs.places import Places, Queue, kind_of_place, list_gpus
 from galspec.jobs.process import Moment, Process, cpu_seconds, descendants, memory_bytes
 from galspec.jobs.records import ExitReserve, write_quick
+from galspec.jobs.standby import WAIT_S
+from galspec.jobs.waiting import WaitingCommand
 
 #: Between SIGTERM and SIGKILL, seconds.
 GRACE_S: Final = 20.0
@@ -33,6 +37,8 @@ _POLL_S: Final = 0.5
 _BEAT_S: Final = 2.0
 #: A share of one core that counts as a sign of life.
 _BUSY: Final = 0.02
+#: Of commands on this machine: an idle one runs them as fast as ever.
+_NICENESS: Final = 10
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
@@ -56,12 +62,15 @@ class Supervisor:
     folder : JobFolder
     grace_s : float
         Between SIGTERM and SIGKILL.
+    waiting : WaitingCommand, optional
+        A process that is ready to become the command.
     """
 
-    def __init__(self, folder: JobFolder, grace_s: float = GRACE_S):
+    def __init__(self, folder: JobFolder, grace_s: float = GRACE_S, waiting: WaitingCommand | None = None):
         self.folder = folder
         self.job: Job = folder.job()
         self._grace_s = grace_s
+        self._waiting = waiting
         self._inode = folder.path.stat().st_ino
         self._wish = _Wish()
         self._life = Moment.now()
@@ -91,8 +100,10 @@ class Supervisor:
             self._places = self._wait_for_place() if self.job.resources.backend == "local" else None
         except JobError as error:
             self._log(f"cannot start: {error}")
+            self._drop_waiting()
             return self._finish(2)
         if self._wish.reason:
+            self._drop_waiting()
             return self._finish(-int(signal.SIGTERM))
         try:
             child = self._spawn()
@@ -162,6 +173,7 @@ class Supervisor:
         queue = Queue(runs_dir(), kind_of_place(self.job.resources, list_gpus()))
         if places := self._first_in(queue):
             return places
+        self._drop_waiting()  # the queue may be long, and its memory is the running job's
         queue.join(self.job.id)
         try:
             while not self._wish.reason:
@@ -187,7 +199,7 @@ class Supervisor:
         elif self.job.resources.device == "cpu":
             environment["CUDA_VISIBLE_DEVICES"] = ""
         with self.folder.log.open("ab") as log:
-            child = subprocess.Popen(  # noqa: S603  words of job.json, never a shell
+            child = self._turn_waiting(words, environment, log.fileno(), descriptors) or subprocess.Popen(  # noqa: S603  words of job.json, never a shell
                 words,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -197,9 +209,27 @@ class Supervisor:
                 process_group=0,  # a signal to the command's group does not reach this process
                 pass_fds=descriptors,
             )
+        if self.job.resources.backend == "local":
+            _step_back(child.pid)
         self._started = Moment.now()
         self._announce(is_waiting=False, child=Process.of(child.pid))
         return child
+
+    def _turn_waiting(
+        self, words: list[str], environment: dict[str, str], log: int, descriptors: tuple[int, ...]
+    ) -> "subprocess.Popen[bytes] | None":
+        """Let the process that waits become the command, if there is one that can."""
+        if self._waiting is not None and self._waiting.can_run(words):
+            with contextlib.suppress(OSError):
+                self._waiting.give(words, environment, log, descriptors)
+                return self._waiting.process
+        self._drop_waiting()
+        return None
+
+    def _drop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.drop()
+            self._waiting = None
 
     def _watch(self, pid: int) -> None:
         """Wait for the command, ending it when asked."""
@@ -289,6 +319,15 @@ def _size(path: Path) -> int:
         return 0
 
 
+def _step_back(pid: int) -> None:
+    """Let a command yield the processor to the people at this machine, and to the app that shows its progress."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
+    # Where Linux groups processes by session, priorities count only within a group, and the group has its own.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(_NICENESS), encoding="ascii")
+
+
 def _signal_group(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
@@ -302,10 +341,40 @@ def detach() -> bool:
     if os.fork():
         return False
     os.setsid()
+    _leave_streams()
+    return True
+
+
+def stand_by() -> int:
+    """Wait for a job's folder on standard input, with a process ready to run it; end if none comes."""
+    if os.fork():
+        return 0  # nobody has to wait for the child: its parent is init
+    os.setsid()
+    waiting = WaitingCommand(REPOSITORY_DIR)
+    _step_back(waiting.process.pid)
+    line = os.read(0, 8192).strip() if select.select([0], [], [], WAIT_S)[0] else b""
+    if not line:
+        waiting.drop()
+        return 0
+    try:
+        os.write(1, b"t")  # taken; fails if the server no longer waits for it
+    except OSError:
+        waiting.drop()
+        return 1
+    folder = JobFolder(Path(os.fsdecode(line)))
+    os.environ["GALSPEC_HOME"] = str(folder.path.parents[1])
+    supervisor = Supervisor(folder, waiting=waiting)
+    supervisor.prepare()
+    with contextlib.suppress(OSError):
+        os.write(1, b"a")  # announced
+    _leave_streams()
+    return supervisor.run()
+
+
+def _leave_streams() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    return True
 
 
 def main(argv: list[str]) -> int:
@@ -313,6 +382,8 @@ def main(argv: list[str]) -> int:
 
     With ``--adopt`` no command is started: the one that runs already is looked after.
     """
+    if argv == ["--standby"]:
+        return stand_by()
     folder = JobFolder(Path(argv[0]).resolve())
     # This process works in another folder than whoever submitted: the default workspace would be another one.
     os.environ["GALSPEC_HOME"] = str(folder.path.parents[1])

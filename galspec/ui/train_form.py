@@ -6,7 +6,7 @@ from typing import Any, Final
 import streamlit as st
 
 from galspec.core.errors import GalspecError, JobError
-from galspec.jobs import engine
+from galspec.jobs import engine, standby
 from galspec.jobs.command import RUN, sbatch_script, shown_command
 from galspec.jobs.fields import PRESETS, TABLES, Field, changes_nothing, check_settings
 from galspec.jobs.folder import runs_dir
@@ -72,6 +72,8 @@ def form(survey: Survey | None) -> None:
             args=(name, request, resources),
             help="The job goes on when this page, the browser or the server is closed.",
         )
+        if preset.what == "cnn" and resources.backend == "local":
+            standby.prepare()  # what the training imports is loaded while the form is read
         st.caption(f"{counts.n_train:,} train and {counts.n_valid:,} valid galaxies", width="content")
     if problem := st.session_state.pop(_PROBLEM, ""):
         submit_slot.error(f"Not submitted: {problem}")
