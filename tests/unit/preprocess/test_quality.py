@@ -8,6 +8,7 @@ from galspec.core.home import demo_survey_dir
 from galspec.core.wavelength import N_WAVE, wave_grid
 from galspec.models.bundle import load_vae_bundle, shipped_vae_dir
 from galspec.preprocess.quality import (
+    _running_median,
     near_sky_line,
     outlier_pixels,
     require_enough_data,
@@ -103,3 +104,11 @@ def test_no_pixel_of_a_usual_simulated_spectrum_is_an_outlier_and_injected_ones_
     # What is taken out is filled from its neighbours: the encoder hardly notices.
     x, clean_x = preprocessor.encoder_input(hit, ivar), preprocessor.encoder_input(flux, ivar)
     assert np.abs(x - clean_x)[has_data, column].max() < 0.4
+
+
+def test_running_median_is_that_of_scipy(rng):
+    from scipy.ndimage import median_filter
+
+    values = rng.standard_normal((37, 1000))
+    assert np.array_equal(_running_median(values, 11), median_filter(values, size=(1, 11), mode="nearest"))
+    assert _running_median(values[:0], 11).shape == (0, 1000)
