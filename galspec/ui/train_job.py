@@ -154,9 +154,6 @@ def _live(job_id: str) -> None:
     except JobError as error:
         st.error(str(error))
         return
-    if st.session_state.get(_SHOWN, _head_of(view)) != _head_of(view):
-        address.touch()
-        st.rerun()  # in whole: the head and its buttons follow the state, and the refreshing ends with the job
     reader = _reader(view.folder)
     _numbers(view, reader)
     _controls(view, reader)
@@ -166,6 +163,9 @@ def _live(job_id: str) -> None:
         "settings": _settings,
     }
     panels.get(train_state.panel(), _curves)(view, reader)
+    if st.session_state.get(_SHOWN, _head_of(view)) != _head_of(view):
+        address.touch()
+        st.rerun()  # in whole: the head and its buttons follow the state, and the refreshing ends with the job
 
 
 def _numbers(view: JobView, reader: MetricsReader) -> None:
