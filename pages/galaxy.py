@@ -5,10 +5,10 @@ import streamlit as st
 from galspec.core.errors import GalspecError
 from galspec.ui import galaxy, galaxy_files, galaxy_line_box, galaxy_panels, galaxy_pins, galaxy_plot, galaxy_redshift
 from galspec.ui.boot import boot
-from galspec.ui.cache import comparison, current_survey, has_galaxy
+from galspec.ui.cache import current_survey, has_galaxy
+from galspec.ui.galaxy_curves import comparison, needs_model
 from galspec.ui.galaxy_scores import percentile_line
 from galspec.ui.galaxy_state import read_plot_state, read_view, write_url
-from galspec.ui.models import is_loaded
 from galspec.ui.verdict_panel import verdict_row
 
 boot()
@@ -34,17 +34,18 @@ galaxy.title_line(survey, view)
 
 with st.container(key="galaxy_top"):
     left, right = st.columns([1, 3], gap="small")
-with left, st.container(key="galaxy_images"):
-    galaxy.image_panel(survey, view)
 with right, st.container(gap="xsmall"):
     galaxy_plot.plot_controls(frame, view.galaxy_id)
-    with st.spinner("Loading the model (once per start) …", show_time=True) if not is_loaded() else st.container():
+    is_slow = needs_model(survey, view.galaxy_id)
+    with st.spinner("Loading the model (once per start) …", show_time=True) if is_slow else st.container():
         curves = comparison(survey, view.galaxy_id)
     for problem in curves.problems:
         st.error(problem)
     galaxy_plot.spectrum_panel(survey, curves, values, frame)
     galaxy.numbers(curves)
     percentile_line(survey, view.galaxy_id)
+with left, st.container(key="galaxy_images"):
+    galaxy.image_panel(survey, view)  # rendered while the browser draws the plot
 
 verdict_row(survey.name, view.galaxy_id)
 panel = galaxy_panels.panel_choice()

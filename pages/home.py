@@ -8,6 +8,7 @@ from galspec.ui.boot import boot
 from galspec.ui.cache import current_survey
 from galspec.ui.method import method
 from galspec.ui.models import warm_up
+from galspec.ui.stored_scores import stored_predictions
 
 boot()
 
@@ -17,7 +18,7 @@ try:
 except GalspecError as error:
     no_survey = str(error)
 
-stored = home.stored_predictions(survey)
+stored = stored_predictions(survey)
 problem = home.read_seed()
 home.title_line(survey)
 if no_survey:

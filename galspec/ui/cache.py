@@ -1,23 +1,17 @@
-"""What is kept between reruns: the open survey, thumbnails, cutouts and comparisons, keyed by identity not content."""
+"""What is kept between reruns: the open survey, thumbnails and cutouts, keyed by identity not content."""
 
 from __future__ import annotations
 
 import base64
-import dataclasses
 import threading
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
 from galspec.core.errors import GalspecError
-from galspec.store.survey import SpectrumRecord, Survey, open_survey
+from galspec.store.survey import Survey, open_survey
 from galspec.ui.model_card import survey_dir
-from galspec.ui.models import load_models
-
-if TYPE_CHECKING:
-    from galspec.ui.comparison import Comparison
 
 #: One reader at a time: two sessions may open the same Parquet file for the first time.
 READING = threading.Lock()
@@ -83,29 +77,3 @@ def cutout(_survey: Survey, key: str, galaxy_id: str) -> NDArray[np.float32]:  #
     """
     with READING:
         return _survey.cutout(galaxy_id)
-
-
-@st.cache_data(show_spinner=False, max_entries=512)
-def _comparison(_survey: Survey, key: str, galaxy_id: str, models_key: str) -> Comparison:  # noqa: ARG001
-    from galspec.ui.comparison import compare
-
-    problems: list[str] = []
-    record: SpectrumRecord | None = None
-    image: NDArray[np.float32] | None = None
-    try:
-        record = _survey.spectrum(galaxy_id)
-    except GalspecError as error:
-        problems.append(str(error))
-    try:
-        image = cutout(_survey, key, galaxy_id)
-    except GalspecError as error:
-        problems.append(str(error))
-    return compare(record, image, load_models(), tuple(problems))
-
-
-def comparison(survey: Survey, galaxy_id: str) -> Comparison:
-    """Return the curves of a galaxy, with one sentence for each that is missing."""
-    models = load_models()
-    found = _comparison(survey, survey_key(survey), galaxy_id, models.key)
-    problems = tuple(dict.fromkeys((*models.problems, *found.problems)))
-    return dataclasses.replace(found, problems=problems)

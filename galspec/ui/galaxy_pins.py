@@ -6,8 +6,9 @@ import streamlit as st
 
 from galspec.store.survey import Survey
 from galspec.ui import address
-from galspec.ui.cache import comparison, has_galaxy
+from galspec.ui.cache import has_galaxy
 from galspec.ui.charts import Pinned
+from galspec.ui.galaxy_curves import comparison
 from galspec.ui.theme import PINNED_DASHES
 
 MAX_PINS: Final = len(PINNED_DASHES)

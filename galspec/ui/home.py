@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import streamlit as st
 
 from galspec.core.errors import GalspecError
-from galspec.store.decoder import StoredDecoder, read_decoder
-from galspec.store.scores import ScoreTable
 from galspec.store.survey import Survey
 from galspec.ui import address, home_facts
 from galspec.ui.cache import cutout, survey_key
@@ -20,8 +17,7 @@ from galspec.ui.galaxy_state import keep_galaxy
 from galspec.ui.header import badges
 from galspec.ui.help import help_button
 from galspec.ui.labels import class_word, number
-from galspec.ui.model_card import ModelCard, model_dir, read_model_card
-from galspec.ui.stored_scores import stored_scores
+from galspec.ui.stored_scores import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -39,43 +35,6 @@ WHAT: Final = (
     "latent variables off a Pan-STARRS cutout (grizy, 224 × 224 pixels), and the decoder of a variational autoencoder "
     "turns them into a rest-frame spectrum."
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Stored:
-    """What stored predictions need: the scores of a survey and the decoder, or why they are missing.
-
-    Parameters
-    ----------
-    card : ModelCard or None
-    scores : ScoreTable or None
-    decoder : StoredDecoder or None
-    problem : str
-        One sentence if a part is missing, else empty.
-    """
-
-    card: ModelCard | None = None
-    scores: ScoreTable | None = None
-    decoder: StoredDecoder | None = None
-    problem: str = ""
-
-
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _read_decoder(_card: ModelCard, folder: str, sha256: str) -> StoredDecoder:  # noqa: ARG001
-    return read_decoder(_card.folder)
-
-
-def stored_predictions(survey: Survey | None) -> Stored:
-    """Return the stored predictions of the app's model for a survey."""
-    card, scores = None, None
-    try:
-        card = read_model_card(model_dir())
-        if survey is None:
-            return Stored(card)
-        scores = stored_scores(survey)
-        return Stored(card, scores, _read_decoder(card, str(card.folder), card.sha256))
-    except GalspecError as error:
-        return Stored(card, scores, None, str(error))
 
 
 def read_seed() -> str:

@@ -14,7 +14,8 @@ from galspec.store.decoder import StoredDecoder, read_decoder
 from galspec.store.latent_density import LatentDensity, bundle_density, survey_density
 from galspec.store.scores import ScoreTable
 from galspec.store.survey import Survey
-from galspec.ui.cache import comparison, survey_key
+from galspec.ui.cache import survey_key
+from galspec.ui.galaxy_curves import comparison
 from galspec.ui.latent_lab import model_bytes
 from galspec.ui.model_card import ModelCard, model_dir, read_model_card
 from galspec.ui.stored_scores import stored_scores

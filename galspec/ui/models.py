@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -127,3 +128,7 @@ def _warm_up(survey: Survey) -> None:
     if models.predictor is not None:
         models.predictor.predict_latents(image[None])
     composite_image(image)
+    # Streamlit collects garbage after every run of a page. All that was loaded stays until the server ends: taken out
+    # of the search, it costs a run no more 0.13 s.
+    gc.collect()
+    gc.freeze()

@@ -3,6 +3,7 @@
 `python -m galspec.ui.serve run app.py ...` is `streamlit run app.py ...`, 0.3 s faster to the first picture.
 """
 
+import gc
 import importlib
 import threading
 import time
@@ -25,14 +26,20 @@ def _import_early() -> None:
     # Streamlit's own imports first: they hold the interpreter until the server listens.
     while not runtime.exists():
         time.sleep(_LOOK_EVERY_S)
-    for name in _EARLY:
-        importlib.import_module(name)
+    try:
+        for name in _EARLY:
+            importlib.import_module(name)
+    finally:
+        # What was imported stays: Streamlit, which collects garbage after every run of a page, need not search it.
+        gc.freeze()
+        gc.enable()
 
 
 def main() -> None:
     """Run Streamlit's command line with the arguments given."""
     from streamlit.web.cli import main as streamlit_main
 
+    gc.disable()  # imports make objects by the hundred thousand and no garbage
     threading.Thread(target=_import_early, daemon=True).start()
     streamlit_main(prog_name="streamlit")
 

@@ -11,7 +11,7 @@ from astropy.table import Table
 from galspec.core.table_file import FORMATS
 from galspec.store import layout
 from galspec.store.survey import open_survey
-from galspec.ui.cache import comparison
+from galspec.ui.galaxy_curves import comparison
 from galspec.ui.galaxy_files import curves_file, sdss_ids
 
 GALAXY = "sim1-00000031"
