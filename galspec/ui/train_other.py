@@ -43,7 +43,7 @@ def simulate_words(name: str, n: int, seed: int, has_images: bool) -> tuple[str,
 
     if not default_basis_path().is_file():
         raise JobError("the spectral basis is missing: run `make simulate` once on a terminal.", "basis")
-    if not name.strip() or "/" in name:
+    if name != name.strip() or not name or "/" in name or name.startswith("~"):
         raise JobError(f"{name!r} is no name of a survey.", "name")
     out = require_inside(name, "name", "surveys")
     words = ("simulate", "--n", str(n), "--seed", str(seed), "--out", str(out))

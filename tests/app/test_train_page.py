@@ -155,9 +155,12 @@ def test_what_cannot_be_is_said_before_submit_with_its_field(open_page, key, val
 
 def test_a_survey_that_is_gone_is_said_before_submit(open_page):
     folder = _finished(settings={"survey": "/no/such/folder"})
-    at = open_page("train", job=folder.id)
-    at.button(key="train_clone").click().run()
-    assert any("Not ready: survey: /no/such/folder holds no survey" in error.value for error in at.error)
+    for path, words in (("/no/such/folder", "/no/such/folder holds no survey"), ("~no-such-user", "is no path")):
+        folder.write("job.json", folder.read("job.json") | {"settings": {"survey": path}})
+        at = open_page("train", job=folder.id)
+        at.button(key="train_clone").click().run()
+        assert not at.exception
+        assert any(error.value.startswith("Not ready: survey: ") and words in error.value for error in at.error)
     assert "train_submit" not in {button.key for button in at.button}
 
 

@@ -130,6 +130,10 @@ def test_submit_shows_the_command_and_the_batch_script(toys, capsys):
         (["simulate", "--n", "3"], "out"),
         (["simulate", "--n", "3", "--out", "/etc/survey"], "out"),
         (["simulate", "--n", "3", "--out", "../../survey"], "out"),
+        (["simulate", "--n", "3", "--out", "."], "out"),
+        (["train", "cnn", "--survey", "~no-such-user/x"], "survey"),
+        (["train", "cnn", "--survey", "x" * 5000], "survey"),
+        (["train", "cnn", "--survey", "{survey}", "--ou", "x"], "out"),
         (["predict", "--survey", "{survey}", "--out", "../../../x.parquet"], "out"),
     ],
 )
@@ -158,6 +162,46 @@ def test_a_request_has_absolute_paths_and_keeps_its_settings(toys, tmp_path, mon
     assert "{run}/settings.toml" in request.argv
     assert request.files["settings.toml"].startswith("[cnn]")
     assert (request.settings["max_lr"], request.settings["seed"]) == (0.01, 4)
+
+
+@pytest.mark.parametrize("written", ["./{name}/", "{name}", "../here/{name}"])
+@pytest.mark.parametrize("name", ["train", "cnn", "5", "a survey"])
+def test_a_path_is_what_stands_behind_its_option_however_it_is_written(toys, tmp_path, monkeypatch, name, written):
+    folder = tmp_path / "here" / name
+    folder.mkdir(parents=True)
+    (folder / "survey.json").write_text("{}")
+    monkeypatch.chdir(tmp_path / "here")
+    path = written.format(name=name)
+    request = request_of(["train", "cnn", "--surv", path, "--max-galaxies", "5", "--model", "simple-cnn"])
+    words = ("train", "cnn", "--surv", str(folder), "--max-galaxies", "5", "--model", "simple-cnn", "--out", "{run}")
+    assert request.argv == words
+
+
+def test_an_option_that_begins_like_a_path_s_is_none(toys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["predict", "--images", "g.fits", "r i.fits", "--mode", "fast", "--dec", "-3", "--out", "x.fits"]
+    request = request_of(words)
+    assert request.argv[:7] == (
+        "predict",
+        "--images",
+        f"{tmp_path}/g.fits",
+        f"{tmp_path}/r i.fits",
+        *words[4:6],
+        "--dec",
+    )
+    assert request.argv[7:] == ("-3", "--out", str(home_dir() / "predictions" / "x.fits"))
+
+
+def test_nought_and_no_are_settings_that_a_copy_must_have(toys):
+    words = ["--seed", "0", "--no-self-attention", "--early-stopping", "0", "--max-galaxies", "0", "--epochs", "2"]
+    settings = request_of(["train", "cnn", "--survey", str(toys[0]), *words]).settings
+    assert settings == {
+        "survey": str(toys[0]),
+        "seed": 0,
+        "self_attention": False,
+        "early_stopping": 0,
+        "epochs": 2,
+    }
 
 
 def test_a_simulation_is_made_in_the_workspace():
