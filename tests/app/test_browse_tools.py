@@ -8,10 +8,14 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
+from galspec.core.home import demo_survey_dir
 from galspec.store import layout
+from galspec.store.catalog_columns import meaning
 from galspec.store.id_lists import read_ids, save_ids
+from galspec.store.survey import open_survey
 from galspec.store.verdicts import Verdict, read_verdicts, save_verdict
 from galspec.ui import browse_export, browse_state
+from galspec.ui.browse_table import shown_columns
 from galspec.ui.query import Query, parse_query
 from galspec.ui.scored_catalog import scored_catalog
 
@@ -227,6 +231,15 @@ def test_the_table_has_the_rows_of_the_cards_and_its_ticks_select_ids(open_page,
     at.multiselect(key="browse_columns").set_value(["mag_g", "redshift"]).run()
     assert list(at.dataframe[0].value.columns) == ["image", "open", "mag_g", "redshift"]
     assert _param(at, "view") == "table"
+
+
+def test_every_column_of_the_table_says_what_it_is(monkeypatch):
+    monkeypatch.delenv("GALSPEC_MODEL")
+    catalog = scored_catalog(open_survey(demo_survey_dir()))
+    assert catalog.scores is not None
+    columns = shown_columns(catalog.frame)
+    assert {"latent_1", "latent_observed_6", "novelty", "verdict", "flux_halpha_true", "candidate"} <= set(columns)
+    assert [name for name in columns if not meaning(name)[2]] == []
 
 
 def test_the_plot_draws_what_passes_and_names_its_axes(open_page):
