@@ -282,6 +282,44 @@ def test_a_model_is_promoted_and_taken_back(toys, capsys):
     assert "nothing is promoted" in capsys.readouterr().err
 
 
+def test_a_promotion_cut_short_is_whole_the_next_time_and_names_cannot_lead_out(toys, monkeypatch):
+    import shutil
+    import sys
+
+    from galspec.jobs.promote import models_dir, promote, promoted_dir
+
+    script = "import shutil, sys; shutil.copytree(sys.argv[2], sys.argv[1] + '/bundle')"
+    predictor = toys[1].parent / "toy-cnn"
+    settings = {"vae": str(toys[1])}
+    program = (sys.executable, "-c", script)
+    folder = submit("m", ("{run}", str(predictor)), Resources(device="cpu"), settings, program=program)
+    wait_for_state(folder, State.FINISHED)
+    real = shutil.copytree
+    for calls_that_work in (0, 1):
+        calls = []
+
+        def full_disk(source, target, allowed=calls_that_work, calls=calls):
+            calls.append(source)
+            if len(calls) > allowed:
+                raise OSError(28, "No space left on device")
+            return real(source, target)
+
+        monkeypatch.setattr(shutil, "copytree", full_disk)
+        with pytest.raises(JobError, match="No space left"):
+            promote(folder)
+        assert promoted_dir() is None
+    monkeypatch.setattr(shutil, "copytree", real)
+    promote(folder)
+    names = {path.name for path in promoted_dir().parent.iterdir()}
+    assert names == {"toy-cnn", json.loads((predictor / "model.json").read_text())["vae_name"]}
+    info = json.loads((folder.bundle / "model.json").read_text())
+    for wrong in ({"name": "../../x"}, {"vae_name": "../x"}, {"name": ".."}):
+        (folder.bundle / "model.json").write_text(json.dumps(info | wrong))
+        with pytest.raises(JobError, match="cannot be those of folders"):
+            promote(folder)
+    assert sorted(path.name for path in models_dir().iterdir()) == sorted([folder.id, "app.json"])
+
+
 def test_what_is_no_predictor_is_not_promoted(toys, capsys):
     import sys
 
