@@ -3,13 +3,14 @@
 import math
 from typing import Any, Final
 
+import numpy as np
 import plotly.graph_objects as go
 
 from galspec.core.lines import SpectralLine
 from galspec.core.wavelength import LOGLAM_START, LOGLAM_STEP, N_WAVE
 from galspec.ui.chart_axes import MAIN, RESIDUAL
 from galspec.ui.galaxy_frame import Frame
-from galspec.ui.line_marks import LineLabel, lines_in_window, place_labels
+from galspec.ui.line_marks import N_ROWS, LineLabel, lines_in_window, place_labels
 from galspec.ui.theme import GREY
 from galspec.ui.windows import PRESETS
 
@@ -97,7 +98,12 @@ def with_major_lines(figure: go.Figure) -> go.Figure:
     names = line_annotations(labels, frame)
     for name, label in zip(names, labels, strict=True):
         name["hovertext"] = "<br>".join(f"{line.name}: {line.wave_vac:.2f} Å rest (vacuum)" for line in label.lines)
+    curves = np.concatenate([np.asarray(trace.y, np.float64) for trace in figure.data if trace.yaxis in {None, "y"}])
+    low, high = min(float(curves.min()), 0.0), float(curves.max())
+    # The names have room above the strongest line.
+    names_share = (N_ROWS + 0.3) * LABEL_HEIGHT / (MAIN[1] - MAIN[0])
     figure.update_layout(
+        yaxis_range=[low, low + (high - low) / (1.0 - names_share)],
         shapes=[*figure.layout.shapes, *line_shapes(marks, labels, frame)],
         annotations=[*figure.layout.annotations, *names],
     )
