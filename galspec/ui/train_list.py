@@ -61,6 +61,8 @@ def job_table() -> None:
 
 
 def _table() -> None:
+    if train_state.job_id() or train_state.new_preset() or train_state.compared():
+        st.rerun()  # a button of the list led elsewhere, and a press in a fragment draws no more than the fragment
     found = look_at_all()
     for problem in found.problems:
         st.warning(problem)
@@ -75,6 +77,7 @@ def _table() -> None:
     ids = frame["id"].tolist()
     chosen = _chosen(ids)
     # Ticks are places in a table; another list of jobs is another table, which begins with its jobs' ticks.
+    _actions(chosen)  # above the table, whose tool bar would else lie over the buttons of the title line
     table = f"{_TABLE}_{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
     st.dataframe(
         frame,
@@ -94,7 +97,6 @@ def _table() -> None:
         selection_default={"selection": {"rows": [ids.index(job_id) for job_id in chosen], "columns": [], "cells": []}},
         alt=_alt(found),
     )
-    _actions(chosen)
 
 
 def _frame(found: JobList) -> pd.DataFrame:
@@ -129,7 +131,7 @@ def _alt(found: JobList) -> str:
 
 
 def _on_select(table: str, ids: list[str]) -> None:
-    address.touch()
+    # No `address.touch`: only the fragment is drawn anew, so the next address would be taken for this widget's.
     rows = st.session_state[table]["selection"]["rows"]
     st.session_state[_CHOSEN] = tuple(ids[row] for row in rows if row < len(ids))
 
