@@ -15,6 +15,7 @@ from galspec.jobs.job import BACKENDS, DEVICES, VERBS, Job, Resources
 from galspec.jobs.request import (
     SETTINGS,
     Request,
+    absolute_path,
     read_settings,
     require_bundle,
     require_inside,
@@ -33,6 +34,10 @@ _NUMBERS: Final = {
     "memory_gb": "memory a node in GB, Slurm only",
     "time_min": "time limit in minutes, Slurm only",
 }
+
+
+#: Options of trainings that have another name than the setting: option -> field.
+_FIELD_NAMES: Final = {"epochs": "n_epochs"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,53 +121,73 @@ def request_of(words: Sequence[str]) -> Request:
         raise JobError(f"{' '.join(words[:1]) or 'nothing'!r} cannot be a job; {', '.join(VERBS)} can.", "command")
     verb = words[0]
     if verb == "train":
-        if "--out" in words:
+        if any(word.startswith("--o") and "--out".startswith(word) for word in words):
             raise JobError("a training writes into the job's folder: leave --out away.", "out")
         words = [*words, "--out", RUN]
     parser = argparse.ArgumentParser(prog=f"python -m galspec {verb}")
     importlib.import_module(f"galspec.cli.{verb}").add_arguments(parser)
     given = vars(parser.parse_args(words[1:]))
-    settings = {name: _plain(value) for name, value in given.items() if value not in (None, False, [], "")}
-    settings = {name: value for name, value in settings.items() if name not in {"what", "out", "config"}}
-    replaced, files = _paths(verb, given)
+    argv, files = _with_paths(verb, words, given), {}
+    # 0 and "no" are settings of a training; elsewhere they are what is there without the option.
+    chosen = training_settings(given["what"], given) if verb == "train" else {}
+    settings = {
+        name: _plain(value)
+        for name, value in given.items()
+        if name not in {"what", "out", "config"}
+        and (value or (value is not None and _FIELD_NAMES.get(name, name) in chosen))
+    }
     if given.get("config"):
         settings = {**read_settings(given["config"], given["what"]), **settings}
         files[SETTINGS] = Path(given["config"]).read_text(encoding="utf-8")
-    return Request(tuple(replaced.get(word, word) for word in words), settings, files)
+    return Request(argv, settings, files)
 
 
 def training_settings(what: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return those of a request's settings that are fields of the training's settings, under the fields' names."""
     from galspec.jobs.fields import TABLES
 
-    renamed = {"epochs": "n_epochs"}
     known = {field.name for field in TABLES[what]}
-    return {renamed.get(name, name): value for name, value in given.items() if renamed.get(name, name) in known}
+    named = {_FIELD_NAMES.get(name, name): value for name, value in given.items()}
+    return {name: value for name, value in named.items() if name in known}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
-        return str(value.expanduser().resolve())
+        return str(absolute_path(value, ""))
     return [_plain(part) for part in value] if isinstance(value, list) else value
 
 
-def _paths(verb: str, given: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Check the folders a command names; return the absolute path for each word that is one."""
-    replaced: dict[str, str] = {}
-    if survey := given.get("survey"):
-        replaced[str(survey)] = str(require_survey(survey))
-    for name in ("vae", "start", *(("model",) if verb == "predict" else ())):
-        if value := given.get(name):
-            replaced[str(value)] = str(require_bundle(value, name))
-    for image in given.get("images") or []:
-        replaced[str(image)] = str(Path(image).expanduser().resolve())
-    if given.get("config"):
-        replaced[str(given["config"])] = f"{RUN}/{SETTINGS}"
-    if verb != "train" and (out := given.get("out")):
-        replaced[str(out)] = str(require_inside(out, "out", "surveys" if verb == "simulate" else "predictions"))
+def _with_paths(verb: str, words: Sequence[str], given: dict[str, Any]) -> tuple[str, ...]:
+    """Check the folders that a command names, and put absolute paths in their places.
+
+    A job works in another folder than whoever submits it. What counts is the option that a word stands behind: a
+    survey may be called ``train`` or ``5``.
+    """
     if verb == "simulate" and not given.get("out"):
         raise JobError("name the folder of the new survey with --out NAME; it is made in the workspace.", "out")
-    return replaced, {}
+    checks: dict[str, Callable[[str], Any]] = {
+        "survey": require_survey,
+        "vae": lambda word: require_bundle(word, "vae"),
+        "start": lambda word: require_bundle(word, "start"),
+        "images": lambda word: absolute_path(word, "images"),
+        "config": lambda word: f"{RUN}/{SETTINGS}",  # noqa: ARG005  the text is kept in the job's folder
+    }
+    if verb == "predict":
+        checks["model"] = lambda word: require_bundle(word, "model")
+    if verb != "train":
+        below = "surveys" if verb == "simulate" else "predictions"
+        checks["out"] = lambda word: require_inside(word, "out", below)
+    found, check = [], None
+    for word in words:
+        if word.startswith("--"):
+            name = word[2:].replace("-", "_")
+            # The parser has taken the words already: the beginning of an option is the beginning of one only.
+            known = [name] if name in given else [option for option in checks if name and option.startswith(name)]
+            check = checks.get(known[0]) if known else None
+            found.append(word)
+        else:
+            found.append(str(check(word)) if check else word)
+    return tuple(found)
 
 
 def _resources(args: argparse.Namespace) -> Resources:

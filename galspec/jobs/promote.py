@@ -67,19 +67,22 @@ def promote(folder: JobFolder) -> Row:
     weights = folder.bundle / "weights.safetensors"
     if not weights.is_file() or sha256_of(weights) != info.get("sha256"):
         raise JobError(f"the weights in {folder.bundle} are not those that model.json names; train again.", "job")
-    name = str(info["name"])
-    target = models_dir() / job.id / name
+    name, vae_name = str(info["name"]), str(info.get("vae_name", ""))
+    if not all(one and one == Path(one).name and one != ".." for one in (name, vae_name)):
+        raise JobError(f"the bundle's names {name[:60]!r} and {vae_name[:60]!r} cannot be those of folders.", "job")
+    target = models_dir() / folder.id / name
     try:
+        # The VAE first: where the predictor is, both are, even if copying was cut short before.
         if not target.is_dir():
+            _copy_vae(job.settings.get("vae"), vae_name, target.parent)
             with atomic_path(target) as temporary:
                 shutil.copytree(folder.bundle, temporary)
-            _copy_vae(job.settings.get("vae"), str(info["vae_name"]), target.parent)
         survey = info.get("training_survey", {})
         entry: Row = {
             "name": name,
-            "folder": f"{job.id}/{name}",
+            "folder": f"{folder.id}/{name}",
             "sha256": info["sha256"],
-            "job": job.id,
+            "job": folder.id,
             "settings": job.settings,
             "training_survey": survey.get("name"),
             "data_hash": survey.get("data_hash"),
@@ -97,6 +100,8 @@ def promote(folder: JobFolder) -> Row:
 def _copy_vae(given: Any, name: str, target: Path) -> None:
     """Put the job's own VAE beside its predictor, where the app looks for it; the shipped one is found anyway."""
     source = Path(str(given)) if given else shipped_weights_dir() / name
+    if (target / name).is_dir():
+        return
     if source != shipped_weights_dir() / name and (source / "model.json").is_file():
         with atomic_path(target / name) as temporary:
             shutil.copytree(source, temporary)

@@ -33,6 +33,27 @@ class Request:
     files: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
+def absolute_path(path: str | Path, field: str) -> Path:
+    """Return the absolute path that a text stands for; ``~`` is the user's folder.
+
+    Raises
+    ------
+    JobError
+        If the text cannot be a path here: an unknown user after ``~``, a name too long, links in a circle.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise JobError(f"{str(path)[:80]!r} is no path that can be used: {error}.", field) from None
+
+
+def _holds(folder: Path, name: str, field: str) -> bool:
+    try:
+        return (folder / name).is_file()
+    except OSError as error:
+        raise JobError(f"{str(folder)[:80]!r} cannot be read: {error.strerror}.", field) from None
+
+
 def require_survey(path: str | Path, field: str = "survey") -> Path:
     """Return the absolute path of a survey folder.
 
@@ -41,8 +62,8 @@ def require_survey(path: str | Path, field: str = "survey") -> Path:
     JobError
         If it is none.
     """
-    folder = Path(path).expanduser().resolve()
-    if not (folder / "survey.json").is_file():
+    folder = absolute_path(path, field)
+    if not _holds(folder, "survey.json", field):
         raise JobError(f"{folder} holds no survey: there is no survey.json in it.", field)
     return folder
 
@@ -55,8 +76,8 @@ def require_bundle(path: str | Path, field: str) -> Path:
     JobError
         If it is none.
     """
-    folder = Path(path).expanduser().resolve()
-    if not (folder / "model.json").is_file():
+    folder = absolute_path(path, field)
+    if not _holds(folder, "model.json", field):
         raise JobError(f"{folder} holds no model: there is no model.json in it.", field)
     return folder
 
@@ -75,12 +96,16 @@ def require_inside(path: str | Path, field: str, below: str = "") -> Path:
     Raises
     ------
     JobError
-        If it leads out of the workspace, or is the workspace itself.
+        If it leads out of the workspace, or is the workspace itself or the folder ``below``.
     """
     root = home_dir()
-    full = (root / below / Path(path).expanduser()).resolve()
+    base = absolute_path(root / below, field)
+    is_relative = not str(path).startswith(("/", "~"))
+    full = absolute_path(base / path if is_relative else path, field)
     if root not in full.parents:
         raise JobError(f"{full} lies outside the workspace {root}; a job writes only inside it.", field)
+    if full == base:
+        raise JobError(f"{full} holds what other jobs wrote; name a folder or file in it.", field)
     return full
 
 

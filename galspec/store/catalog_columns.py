@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from galspec import __version__
 from galspec.core.bands import BANDS
+from galspec.core.lines import MEASURED_LINES, line_flux_column
 from galspec.core.table_file import Column
 from galspec.store import scores
 from galspec.store.survey import Survey
@@ -31,13 +32,43 @@ MEANINGS: Final[dict[str, tuple[str, str, str]]] = {
     "log_mass": ("", "phys.mass", "log10 of the stellar mass in solar masses, true"),
     "sfr": ("solMass / yr", "phys.SFR", "star formation rate, true"),
     "log_ssfr": ("", "phys.SFR", "log10 of the specific star formation rate per year, true"),
+    "ebv_mw": ("mag", "phot.color.excess", "E(B-V) of the Milky Way in front of it (SFD 1998); not corrected for"),
     "a_v": ("mag", "phys.absorption;em.opt.V", "dust attenuation of the stars, true"),
+    "dust_slope": ("", "phys.absorption", "s of its attenuation, proportional to wavelength^-s, true"),
+    "sigma_v": ("km / s", "phys.veloc.dispersion", "velocity dispersion of the stars, true"),
+    "metallicity": ("", "phys.abund.Z", "log10 of the stars' mean metallicity in that of the Sun, true"),
     "dn4000_true": ("", "spect.index", "Dn4000 (Balogh et al. 1999), true"),
     "ew_ha_true": ("Angstrom", "spect.line.eqWidth", "EW(Halpha), rest frame, positive in emission, true"),
+    "ew_ha_broad_true": (
+        "Angstrom",
+        "spect.line.eqWidth",
+        "EW of the broad component of Halpha, rest frame, positive in emission, true",
+    ),
     "log_n2": ("", "spect.line.intensity;arith.ratio", "log10 of [NII]6583 / Halpha, true"),
     "log_o3": ("", "spect.line.intensity;arith.ratio", "log10 of [OIII]5007 / Hbeta, true"),
+    "log_s2": ("", "spect.line.intensity;arith.ratio", "log10 of [SII]6716,6731 / Halpha, true"),
+    "log_o1": ("", "spect.line.intensity;arith.ratio", "log10 of [OI]6300 / Halpha, true"),
+    "balmer_decrement": ("", "spect.line.intensity;arith.ratio", "Halpha / Hbeta, true, with the galaxy's own dust"),
+    **{
+        line_flux_column(name): (
+            "1e-17 erg / (s cm2)",
+            "spect.line.intensity",
+            f"flux of {name} in the fibre, observed frame, narrow component, true",
+        )
+        for name in MEASURED_LINES
+    },
     "snr_median": ("", "stat.snr", "median signal to noise of the spectrum's pixels"),
     "fibre_fraction_r": ("", "phot.flux;arith.ratio", "share of the r flux inside the 3 arcsec fibre"),
+    "fibre_offset_x": ("arcsec", "instr.offset", "centre of the fibre from the galaxy's, along the image's columns"),
+    "fibre_offset_y": ("arcsec", "instr.offset", "centre of the fibre from the galaxy's, along the image's rows"),
+    "sdss_r": ("mag", "phot.mag;em.opt.R", "SDSS r magnitude, total, AB, without dust of the Milky Way"),
+    "sdss_g_r_fibre": (
+        "mag",
+        "phot.color;em.opt.B;em.opt.R",
+        "SDSS g - r in the 3 arcsec fibre, AB, without dust of the Milky Way",
+    ),
+    "survey_seed": ("", "meta.id", "seed that the galaxy was simulated with"),
+    "candidate": ("", "meta.id", "number of the galaxy among the draws of its seed"),
     **{f"mag_{b}": ("mag", f"phot.mag;{_BAND_UCD[b]}", f"{b} magnitude, total, AB") for b in BANDS},
     **{f"apmag_{b}": ("mag", f"phot.mag;{_BAND_UCD[b]}", f"{b} magnitude in 3 arcsec, AB") for b in BANDS},
     "latent_rmse": ("", "stat.error", scores.COLUMNS["latent_rmse"]),
@@ -52,6 +83,7 @@ MEANINGS: Final[dict[str, tuple[str, str, str]]] = {
         name: ("", "stat.probability" if name.startswith("p_") else "stat.rank", text)
         for name, text in scores.NOVELTY_COLUMNS.items()
     },
+    "verdict": ("", "meta.code", "whether a reader has given a verdict: given or none"),
     "verdict_score": ("", "meta.code.qual", "score given by a reader, 0 to 5"),
     "verdict_flags": ("", "meta.code", "flags given by a reader"),
     "verdict_note": ("", "meta.note", "note of a reader"),

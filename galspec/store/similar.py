@@ -101,6 +101,21 @@ def similar_galaxies(
     return SimilarGalaxies(tuple(str(names[index]) for index in kept), rows, distance[rows], tuple(repeats), without)
 
 
+def first_of_each(rows: NDArray[np.int64], groups: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Return the first n rows of different galaxies: of repeat observations only the first one.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        In the order that counts.
+    groups : array_like, shape (N,)
+        Of the whole catalogue: its column group_id, the same for observations of one galaxy.
+    n : int
+    """
+    _, first = np.unique(np.asarray(groups)[rows], return_index=True)
+    return rows[np.sort(first)[:n]]
+
+
 def _nearest_first(distance: Floats) -> NDArray[np.int64]:
     """Return rows by distance, without infinite ones; equal distances keep their order."""
     known = np.flatnonzero(np.isfinite(distance))

@@ -11,9 +11,8 @@ from galspec.core.errors import CoordinateError
 from galspec.core.filters import Cone
 from galspec.ui import browse_state as state
 from galspec.ui.labels import class_word
-from galspec.ui.query import FIELD_BY_NAME, FIELDS, LIKENESS, Field, Query, like_of, like_sort
+from galspec.ui.query import FIELD_BY_NAME, FIELDS, LIKENESS, MAX_LIKE_ID, Field, Query, like_of, like_sort
 
-_PROBLEM: Final = "browse_position_problem"
 _GRAMMAR: Final = """
 Terms joined by `&` (all) and `|` (any), with `not` and parentheses: `0.02<z<0.1 & (class=SF | g-r<0.6)`,
 `err>1 & novelty>2`, `id=sim1-00000003`, `cone(41.08,+51.26,1 arcmin)`, `list=3f2a9c1b07de`.
@@ -25,10 +24,12 @@ Numbers: {numbers}. Classes: {classes}.
 def filter_panel(catalog: pd.DataFrame) -> Query:
     """Draw the filters in the sidebar and return the query they make."""
     query = state.current_query()
-    classes: dict[str, tuple[str, ...]] = {}
-    ranges: dict[str, tuple[float, float]] = {}
+    here = [field for field in FIELDS if field.column_in(catalog)]
+    # What a survey lacks has no widget; it stays in the query, so that the page can say that it is ignored.
+    shown = {field.name for field in here}
+    classes = {name: values for name, values in query.classes.items() if name not in shown}
+    ranges = {name: limits for name, limits in query.ranges.items() if name not in shown}
     with st.sidebar:
-        here = [field for field in FIELDS if field.column_in(catalog)]
         for field in here:
             if field.is_common:
                 _one_filter(catalog, field, query, classes, ranges)
@@ -56,14 +57,14 @@ def _one_filter(
 ) -> None:
     """Draw one filter and add what it means to classes or ranges."""
     if field.kind == "class":
-        classes |= _class_filter(catalog, field)
+        classes |= _class_filter(catalog, field, query)
     else:
         ranges |= _range_filter(catalog, field, query)
 
 
-def _class_filter(catalog: pd.DataFrame, field: Field) -> dict[str, tuple[str, ...]]:
+def _class_filter(catalog: pd.DataFrame, field: Field, query: Query) -> dict[str, tuple[str, ...]]:
     column = field.column_in(catalog) or ""
-    chosen = st.pills(
+    st.pills(
         field.label,
         state.class_codes(catalog, field),
         selection_mode="multi",
@@ -72,7 +73,8 @@ def _class_filter(catalog: pd.DataFrame, field: Field) -> dict[str, tuple[str, .
         on_change=state.on_filter,
         help="None chosen: all are shown.",
     )
-    return {field.name: tuple(str(code) for code in chosen)} if chosen else {}
+    values = state.classes_of(field, query)
+    return {field.name: values} if values else {}
 
 
 def _range_filter(catalog: pd.DataFrame, field: Field, query: Query) -> dict[str, tuple[float, float]]:
@@ -105,7 +107,7 @@ def _position_filter(catalog: pd.DataFrame) -> None:
         "Radius", min_value=0.0, format="%g", key=state.RADIUS, on_change=_on_position, args=(catalog,), step=None
     )
     right.selectbox("Unit", list(state.UNITS), key=state.UNIT, on_change=_on_position, args=(catalog,))
-    problem = st.session_state.get(_PROBLEM)
+    problem = st.session_state.get(state.POSITION_PROBLEM)
     cone = state.current_query().cone
     if problem:
         st.error(problem)
@@ -116,7 +118,7 @@ def _position_filter(catalog: pd.DataFrame) -> None:
 def _on_position(catalog: pd.DataFrame) -> None:
     """Search around the position given; what is wrong with it is said and stays in its box."""
     text, radius, unit = (st.session_state[key] for key in (state.POSITION, state.RADIUS, state.UNIT))
-    st.session_state.pop(_PROBLEM, None)
+    st.session_state.pop(state.POSITION_PROBLEM, None)
     query = state.without_cone(state.current_query())
     if not str(text or "").strip():
         state.set_query(catalog, query)
@@ -124,7 +126,7 @@ def _on_position(catalog: pd.DataFrame) -> None:
     try:
         cone = cone_of(str(text), float(radius or 0.0) * state.UNITS[unit])
     except CoordinateError as error:
-        st.session_state[_PROBLEM] = str(error)[:1].upper() + str(error)[1:]
+        st.session_state[state.POSITION_PROBLEM] = str(error)[:1].upper() + str(error)[1:]
         return
     state.set_query(catalog, dataclasses.replace(query, extra=(*query.extra, cone), sort=query.sort or "sep"))
     st.session_state[state.RADIUS], st.session_state[state.UNIT] = radius, unit  # as they were written
@@ -156,7 +158,14 @@ def _likeness(catalog: pd.DataFrame) -> None:
     st.session_state[state.LIKE_ID] = like[0] if like else ""
     if like or state.LIKE_BY not in st.session_state:
         st.session_state[state.LIKE_BY] = like[1] if like else known[0]
-    st.text_input("Most like galaxy", key=state.LIKE_ID, placeholder="id", on_change=_on_like, args=(catalog,))
+    st.text_input(
+        "Most like galaxy",
+        key=state.LIKE_ID,
+        placeholder="id",
+        max_chars=MAX_LIKE_ID,
+        on_change=_on_like,
+        args=(catalog,),
+    )
     st.segmented_control(
         "Alike in",
         known,
@@ -176,7 +185,7 @@ def _on_like(catalog: pd.DataFrame) -> None:
 
 def sort_like(catalog: pd.DataFrame, galaxy_id: str, by: str) -> None:
     """Order by likeness to a galaxy, or by nothing without one; a callback."""
-    sort = like_sort(galaxy_id, by) if galaxy_id else ""
+    sort = like_sort(galaxy_id[:MAX_LIKE_ID], by) if galaxy_id else ""
     state.set_query(catalog, dataclasses.replace(state.current_query(), sort=sort))
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from galspec.ui.query import FIELDS, Field, Query, parse_query, random_sort, see
 #: Plain values in the session: they outlive the widgets when another page is shown.
 QUERY: Final = "browse_query"
 _PAGE, _VIEW, _LOOK, _SELECTED = "browse_page_kept", "browse_view_kept", "browse_look_kept", "browse_selected"
-#: What the filters' widgets were given, and the text whose mistakes are still on the page.
+#: What the filters' widgets showed last, and the text whose mistakes are still on the page.
 _FILLED, _TYPED = "browse_filled", "browse_typed"
 #: Counts changes of the filters: each list of galaxies has a pagination of its own.
 LIST: Final = "browse_list"
@@ -30,12 +30,16 @@ SORT: Final = "browse_sort"
 TEXT: Final = "browse_text"
 VIEW: Final = "browse_view"
 POSITION, RADIUS, UNIT = "browse_position", "browse_radius", "browse_radius_unit"
+#: What is wrong with the position in its box.
+POSITION_PROBLEM: Final = "browse_position_problem"
 LIKE_ID, LIKE_BY = "browse_like_id", "browse_like_by"
 UNITS: Final = {"arcsec": 1.0, "arcmin": 60.0, "deg": 3600.0}
 DEFAULT_RADIUS: Final = 30.0
 
 VIEWS: Final = {"cards": "Cards", "table": "Table", "plot": "Plot"}
 _URL_NAMES: Final = ("q", "sort", "page", "view", "per")
+#: Of a page number in the address: more are no page, and Python refuses to read thousands.
+_PAGE_DIGITS: Final = 9
 
 
 def widget(field: Field) -> str:
@@ -86,7 +90,7 @@ def read_state(catalog: pd.DataFrame) -> list[str]:
 
 
 def _page_of(text: str, problems: list[str]) -> int:
-    if text.isdecimal() and int(text) >= 1:
+    if len(text) <= _PAGE_DIGITS and text.isdecimal() and int(text) >= 1:
         return int(text)
     problems.append(f"The page “{text[:20]}” is not a positive whole number; page 1 is shown.")
     return 1
@@ -108,13 +112,14 @@ def _per_of(text: str, problems: list[str]) -> int:
 
 def fill_widgets(catalog: pd.DataFrame, query: Query) -> None:
     """Let every widget of the filters show a query."""
-    filled: dict[str, tuple[float, float]] = {}
+    filled: dict[str, Any] = {}
     for field in FIELDS:
         if not field.column_in(catalog):
             continue
         if field.kind == "class":
             known = class_codes(catalog, field)
-            st.session_state[widget(field)] = [code for code in query.classes.get(field.name, ()) if code in known]
+            shown = [code for code in query.classes.get(field.name, ()) if code in known]
+            filled[field.name], st.session_state[widget(field)] = frozenset(shown), shown
         else:
             low, high = limits_of(catalog, field)
             wanted = query.ranges.get(field.name, (-math.inf, math.inf))
@@ -129,14 +134,30 @@ def fill_widgets(catalog: pd.DataFrame, query: Query) -> None:
 def _fill_position(cone: Cone | None) -> None:
     radius = cone.radius_arcsec if cone else DEFAULT_RADIUS
     unit = next((name for name in ("deg", "arcmin") if cone and radius >= UNITS[name]), "arcsec")
+    st.session_state.pop(POSITION_PROBLEM, None)
     st.session_state[POSITION] = cone.position.degrees if cone else ""
     st.session_state[RADIUS], st.session_state[UNIT] = radius / UNITS[unit], unit
+
+
+def _was_moved(field: Field, shown: Any) -> bool:
+    """Return True if a widget shows something else than in the last run."""
+    filled = st.session_state.setdefault(_FILLED, {})
+    was_moved = bool(filled.get(field.name) != shown)
+    filled[field.name] = shown
+    return was_moved
+
+
+def classes_of(field: Field, query: Query) -> tuple[str, ...]:
+    """Return the values that the pills of a class mean: what the query said until one is pressed."""
+    chosen = tuple(str(code) for code in st.session_state[widget(field)] or ())
+    # A query may name a value that no galaxy here has, and that has no pill.
+    return chosen if _was_moved(field, frozenset(chosen)) else query.classes.get(field.name, ())
 
 
 def range_of(field: Field, limits: tuple[float, float], query: Query) -> tuple[float, float] | None:
     """Return the range that a slider means: what the query said until it is moved, open at the slider's ends."""
     value = st.session_state[widget(field)]
-    if tuple(value) == st.session_state.get(_FILLED, {}).get(field.name):
+    if not _was_moved(field, tuple(value)):
         return query.ranges.get(field.name)
     start, end = (float(edge) for edge in value)
     if start <= limits[0] and end >= limits[1]:

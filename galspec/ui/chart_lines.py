@@ -3,12 +3,16 @@
 import math
 from typing import Any, Final
 
+import numpy as np
+import plotly.graph_objects as go
+
 from galspec.core.lines import SpectralLine
 from galspec.core.wavelength import LOGLAM_START, LOGLAM_STEP, N_WAVE
 from galspec.ui.chart_axes import MAIN, RESIDUAL
 from galspec.ui.galaxy_frame import Frame
-from galspec.ui.line_marks import LineLabel
+from galspec.ui.line_marks import N_ROWS, LineLabel, lines_in_window, place_labels
 from galspec.ui.theme import GREY
+from galspec.ui.windows import PRESETS
 
 #: Of a line's name, in paper coordinates.
 LABEL_HEIGHT: Final = 0.046
@@ -84,3 +88,23 @@ def _facts(line: SpectralLine, frame: Frame) -> str:
     pixel = f", pixel {place:.1f}" if 0 <= place <= N_WAVE - 1 else ""
     observed = line.wave_vac * (1.0 + frame.z)
     return f"{line.name}: {line.wave_vac:.2f} Å rest, {observed:.2f} Å observed (vacuum){pixel}"
+
+
+def with_major_lines(figure: go.Figure) -> go.Figure:
+    """Add the major lines to a figure of rest-frame spectra over their difference; no galaxy, so no redshift."""
+    frame, window = Frame.of_catalog(0.0), PRESETS["full"][1]
+    marks = lines_in_window("major", window)
+    labels = place_labels(marks, window)
+    names = line_annotations(labels, frame)
+    for name, label in zip(names, labels, strict=True):
+        name["hovertext"] = "<br>".join(f"{line.name}: {line.wave_vac:.2f} Å rest (vacuum)" for line in label.lines)
+    curves = np.concatenate([np.asarray(trace.y, np.float64) for trace in figure.data if trace.yaxis in {None, "y"}])
+    low, high = min(float(curves.min()), 0.0), float(curves.max())
+    # The names have room above the strongest line.
+    names_share = (N_ROWS + 0.3) * LABEL_HEIGHT / (MAIN[1] - MAIN[0])
+    figure.update_layout(
+        yaxis_range=[low, low + (high - low) / (1.0 - names_share)],
+        shapes=[*figure.layout.shapes, *line_shapes(marks, labels, frame)],
+        annotations=[*figure.layout.annotations, *names],
+    )
+    return figure

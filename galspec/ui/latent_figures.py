@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
 from galspec.core.wavelength import wave_grid
+from galspec.ui.chart_lines import with_major_lines
 from galspec.ui.theme import GREY
 
 Floats = NDArray[np.float64]
@@ -77,7 +78,7 @@ def decoded_figure(
         "annotations": [_watermark()] if is_simulated else [],
         "font": {"size": 13},
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return with_major_lines(go.Figure({"data": traces, "layout": layout}))
 
 
 def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated: bool, height: int = 330) -> go.Figure:

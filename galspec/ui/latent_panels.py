@@ -12,6 +12,7 @@ from galspec.core.errors import GalspecError
 from galspec.core.home import REPOSITORY_DIR
 from galspec.preprocess.spectra import spectrum_norm
 from galspec.store.latent_map import nearest_rows
+from galspec.store.similar import first_of_each
 from galspec.ui import address
 from galspec.ui import latent_state as state
 from galspec.ui.cache import survey_key, thumbnail_uri
@@ -72,17 +73,31 @@ def nearest_panel(source: LatentSource, latent: tuple[float, ...]) -> None:
     if latents is None:
         st.info(f"Nearest galaxies need stored latents: {source.scores_problem}", icon=":material/info:")
         return
-    rows, distance = nearest_rows(latent, latents, N_NEAREST)
+    rows, distance, n_repeats = _nearest(source, latent, latents)
     opened = gallery(_cards(source, rows, distance), key="latents_nearest", on_open=address.touch)
     n_known = int(np.isfinite(latents).all(axis=1).sum())
     st.caption(
         f"The {len(rows)} nearest of {n_known:,} galaxies by their latents {KINDS[kind]}; d: Euclidean distance in σ. "
         "Updated when a slider is let go of. A click opens the galaxy."
+        + (f" {n_repeats} more observations of galaxies shown are left out." if n_repeats else "")
     )
     if shows_spectra:
         _nearest_spectra(source, latent, rows, distance)
     if opened:
         open_galaxy(opened)
+
+
+def _nearest(
+    source: LatentSource, latent: tuple[float, ...], latents: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], Floats, int]:
+    """Return the nearest galaxies, their distances, and how many repeat observations of them are left out."""
+    catalog = source.survey.catalog
+    if "group_id" not in catalog:
+        return (*nearest_rows(latent, latents, N_NEAREST), 0)
+    rows, distance = nearest_rows(latent, latents, len(latents))
+    kept = first_of_each(rows, catalog["group_id"].to_numpy(), N_NEAREST)
+    places = np.flatnonzero(np.isin(rows, kept))
+    return kept, distance[places], int(places[-1] + 1 - len(kept)) if len(kept) else 0
 
 
 def _cards(source: LatentSource, rows: NDArray[np.int64], distance: Floats) -> list[dict[str, Any]]:
@@ -191,7 +206,9 @@ def meaning_panel(source: LatentSource) -> None:
     st.table(table, border="horizontal", hide_index=True, alt="Spearman correlations of latents and true quantities")
     st.caption(
         f"Spearman's ρ of the observed spectra's latents with true quantities, {report['n']:,} galaxies of the "
-        f"{report['split']} split, {report['source']}. Bold: the strongest of a row, if at least {_CLEAR:g}."
+        f"{report['split']} split, {report['source']}. Bold: the strongest of a row, if at least {_CLEAR:g}. The names "
+        "above follow quantities measured in spectra of the train split, with [O II] and without metallicity: where "
+        "correlations are weak, this table may suggest another name."
     )
 
 

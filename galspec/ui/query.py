@@ -30,6 +30,7 @@ from galspec.core.filters import (
     split_terms,
 )
 from galspec.store.id_lists import ids_of_list
+from galspec.ui.labels import CLASS_WORDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +159,9 @@ LIKENESS: Final = {
 }
 
 _RANDOM: Final = re.compile(r"random\((\d{1,9})\)", re.ASCII)
-_LIKE: Final = re.compile(rf"like\(([^&|]{{1,200}}),({'|'.join(LIKENESS)})\)")
+#: Longest id in a sort key.
+MAX_LIKE_ID: Final = 200
+_LIKE: Final = re.compile(rf"like\((.{{1,{MAX_LIKE_ID}}}),({'|'.join(LIKENESS)})\)", re.DOTALL)
 
 
 def random_sort(seed: int) -> str:
@@ -234,8 +237,8 @@ class Query:
         """The filter as text; empty if it allows every galaxy."""
         terms = [f"{name}={','.join(values)}" for name, values in self.classes.items()]
         for name, (low, high) in self.ranges.items():
-            terms += [f"{name}>={low:.6g}"] if math.isfinite(low) else []
-            terms += [f"{name}<={high:.6g}"] if math.isfinite(high) else []
+            terms += [f"{name}>={low:.10g}"] if math.isfinite(low) else []
+            terms += [f"{name}<={high:.10g}"] if math.isfinite(high) else []
         terms += [node.text for node in self.extra]
         return " & ".join(terms)
 
@@ -320,7 +323,30 @@ class Query:
             f"{', '.join(sorted(names))}."
             for text, names in lacking.items()
         ]
-        return problems + self._ignored_order(catalog)
+        return problems + self._unknown_values(catalog) + self._ignored_order(catalog)
+
+    def _unknown_values(self, catalog: pd.DataFrame) -> list[str]:
+        """Name the values of classes that neither a galaxy here nor galspec knows: no galaxy can have them."""
+        asked = [(FIELD_BY_NAME[name], values) for name, values in self.classes.items()]
+        asked += [
+            (part.field, part.values)
+            for node in self.extra
+            for part in parts_of(node)
+            if isinstance(part, Membership) and part.field.name in _PANEL
+        ]
+        problems = []
+        for field, values in asked:
+            column = field.column_in(catalog)
+            if not column:
+                continue
+            known = {*map(str, catalog[column].dropna().unique()), *CLASS_WORDS.get(column, {})}
+            unknown = [f"“{value[:40]}”" for value in values if value not in known]
+            if unknown:
+                problems.append(
+                    f"No galaxy can have {', '.join(unknown[:3])} as its “{field.name}”: the values are "
+                    f"{', '.join(sorted(known))}."
+                )
+        return problems
 
     def _ignored_order(self, catalog: pd.DataFrame) -> list[str]:
         like = like_of(self.sort)

@@ -5,6 +5,8 @@ from typing import Final
 
 import streamlit as st
 
+from galspec.core.errors import JobError
+
 _OWN: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -21,3 +23,17 @@ def why_jobs_are_off() -> str:
         "the server with `GALSPEC_ALLOW_JOBS=1`, or let it listen at 127.0.0.1 only. "
         "`python -m galspec jobs` works on a terminal either way."
     )
+
+
+def require_jobs_allowed() -> None:
+    """Refuse to act; part of every callback that starts, changes or ends a job.
+
+    A page that was drawn while jobs were allowed may be used after they were switched off.
+
+    Raises
+    ------
+    JobError
+        With the reason of `why_jobs_are_off`.
+    """
+    if reason := why_jobs_are_off():
+        raise JobError(reason)

@@ -18,6 +18,7 @@ from galspec.jobs.progress import duration
 from galspec.jobs.request import SETTINGS, Request
 from galspec.ui import address
 from galspec.ui.labels import number
+from galspec.ui.train_access import why_jobs_are_off
 
 _POLL_S: Final = 1.0
 _WAIT_S: Final = 300.0
@@ -63,6 +64,8 @@ def estimate_panel(request: Request, device: str) -> None:
 
 def _start(key: str, request: Request) -> None:
     address.touch()
+    if why_jobs_are_off():
+        return  # the page says why
     with _LOCK:
         if key in _TRIALS and not _TRIALS[key].problem:
             return

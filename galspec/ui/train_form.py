@@ -14,6 +14,7 @@ from galspec.jobs.job import Job, Resources, require_name
 from galspec.jobs.request import SETTINGS, Request, require_shareable, train_request
 from galspec.store.survey import Survey
 from galspec.ui import address, train_state
+from galspec.ui.train_access import require_jobs_allowed
 from galspec.ui.train_data import choose_survey, choose_vae, require_trainable
 from galspec.ui.train_estimate import estimate_panel
 from galspec.ui.train_resources import free_line, resources_form
@@ -22,6 +23,9 @@ _FILLED: Final = "train_form_filled"
 _VALUES: Final = "train_form_values"
 _PROBLEM: Final = "train_form_problem"
 _PRESET, _NAME, _MAX, _CLONED = "train_preset", "train_name", "train_max", "train_cloned"
+_LEFT_OUT: Final = "train_left_out"
+#: What the form has beside the settings in the tables; samples it always keeps.
+_IN_FORM: Final = ("survey", "vae", "max_galaxies", "samples", "device")
 _N_SAMPLES: Final = 6
 _COLUMNS: Final = 3
 
@@ -140,7 +144,7 @@ def _put(preset: str, what: str, settings: dict[str, Any], name: str, max_galaxi
         state[_key(what, field)] = settings.get(field.name, field.default)
     state[_PRESET], state[_NAME], state[_MAX] = preset, name.replace("_", "-"), max_galaxies
     state["train_device"] = device
-    state[_FILLED], state[_CLONED] = preset, ""
+    state[_FILLED], state[_CLONED], state[_LEFT_OUT] = preset, "", {}
 
 
 def _keep() -> None:
@@ -165,18 +169,24 @@ def fill_from(job: Job) -> None:
     what = job.argv[1] if len(job.argv) > 1 and job.argv[1] in TABLES else "cnn"
     preset = "vae" if what == "vae" else "paper10"
     renamed = {"n_epochs": "epochs", "num_threads": "threads"}
-    known = [field.name for field in TABLES[what]]
     given = job.settings
-    settings = {name: given.get(name, given.get(renamed.get(name, name))) for name in known}
-    settings = {name: value for name, value in settings.items() if value is not None}
+    in_form = {*_IN_FORM, *renamed.values(), *(field.name for field in TABLES[what])}
+    left_out = {name: value for name, value in given.items() if name not in in_form}
+    settings: dict[str, Any] = {}
+    for field in TABLES[what]:
+        value = given.get(field.name, given.get(renamed.get(field.name, field.name)))
+        try:
+            settings |= {} if value is None else {field.name: field.check(value)}
+        except JobError:
+            left_out[field.name] = value
     _put(preset, what, settings, job.name, int(given.get("max_galaxies", 0)), job.resources.device)
     if given.get("survey"):
         st.session_state["train_survey"] = given["survey"]
     st.session_state["train_vae"] = given.get("vae", "")
-    for field in dataclasses.fields(Resources):
-        if field.name != "device":
-            st.session_state[f"train_res_{field.name}"] = getattr(job.resources, field.name)
-    st.session_state[_CLONED] = job.id
+    for name in (one.name for one in dataclasses.fields(Resources)):
+        if name != "device":
+            st.session_state[f"train_res_{name}"] = getattr(job.resources, name)
+    st.session_state[_CLONED], st.session_state[_LEFT_OUT] = job.id, left_out
     train_state.show_new(preset)
 
 
@@ -223,9 +233,14 @@ def _difference(what: str, changed: dict[str, Any]) -> None:
     words = [f"{name} {defaults[name]} → {value}" for name, value in changed.items()]
     source = "Wu & Peek (2020)" if what == "cnn" else "Portillo et al. (2020)"
     text = f"Changed against the defaults ({source}): {', '.join(words)}." if words else f"As in {source}."
-    if copied := st.session_state.get(_CLONED):
-        text = f"A copy of {copied}. {text}"
-    st.caption(text)
+    copied, left_out = st.session_state.get(_CLONED), st.session_state.get(_LEFT_OUT)
+    if copied and left_out:
+        words = [f"{name} = {value}" for name, value in left_out.items()]
+        st.warning(
+            f"Not copied, because this form does not have it: {', '.join(words)}. On a terminal "
+            f"`python -m galspec jobs clone {copied}` copies everything."
+        )
+    st.caption(f"A copy of {copied}. {text}" if copied else text)
 
 
 def _preview(job: Job, request: Request) -> None:
@@ -249,6 +264,7 @@ def _submit(name: str, request: Request, resources: Resources) -> None:
     """Submit; on success go to the job's page. A callback, so that a second click finds another page."""
     address.touch()
     try:
+        require_jobs_allowed()
         copied = str(st.session_state.get(_CLONED, ""))
         folder = engine.submit(name, request.argv, resources, request.settings, request.files, copied)
     except GalspecError as error:

@@ -19,6 +19,7 @@ from galspec.jobs.state import State
 from galspec.jobs.view import JobView, look
 from galspec.ui import address, train_charts, train_state
 from galspec.ui.labels import number
+from galspec.ui.train_access import require_jobs_allowed
 from galspec.ui.train_steady import steady
 from galspec.ui.train_words import ICONS, clock, setting_of, survey_words, where
 
@@ -30,6 +31,7 @@ _PAUSED, _SAID, _SHOWN = "train_paused", "train_said", "train_state_shown"
 _READERS: Final = "train_readers"
 #: Panels with curves of many reports.
 _SMOOTHED: Final = {"loss", "gradient", "speed"}
+_DELETE_WORD: Final = "train_delete_word"
 
 
 def job_page(job_id: str) -> None:
@@ -101,9 +103,13 @@ def _buttons(view: JobView) -> None:
     if not view.status.is_live:
         with st.popover("Delete", icon=":material/delete:"):
             st.caption("Deletes metrics, checkpoints and model of this job.")
-            typed = st.text_input("Type the job's name to delete it", key="train_delete_word", on_change=address.touch)
+            typed = st.text_input("Type the job's name to delete it", key=_DELETE_WORD, on_change=address.touch)
             st.button(
-                "Delete", key="train_delete", disabled=typed != view.job.name, on_click=_delete, args=(view.folder,)
+                "Delete",
+                key="train_delete",
+                disabled=typed != view.job.name,
+                on_click=_delete,
+                args=(view.folder, view.job.name),
             )
 
 
@@ -114,6 +120,7 @@ def _button(label: str, key: str, icon: str, view: JobView, action: Callable[[],
 def _act(action: Callable[[], Any], done: str) -> None:
     address.touch()
     try:
+        require_jobs_allowed()
         action()
     except GalspecError as error:
         st.session_state[_SAID] = (True, str(error))
@@ -121,8 +128,11 @@ def _act(action: Callable[[], Any], done: str) -> None:
         st.session_state[_SAID] = (False, done)
 
 
-def _delete(folder: JobFolder) -> None:
+def _delete(folder: JobFolder, name: str) -> None:
     try:
+        require_jobs_allowed()
+        if st.session_state.get(_DELETE_WORD) != name:  # the button was drawn before the word was changed
+            raise JobError(f"not deleted: the word typed is not {name!r}.")
         engine.remove(folder)
     except GalspecError as error:
         address.touch()

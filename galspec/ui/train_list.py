@@ -1,5 +1,6 @@
 """The list of jobs, table first, and the comparison of some of them."""
 
+import hashlib
 from typing import Any, Final
 
 import pandas as pd
@@ -22,6 +23,8 @@ from galspec.ui.train_words import clock, full_settings, note_cell, progress_cel
 
 _TABLE: Final = "train_table"
 _REFRESH_S: Final = 5.0
+#: Ids of the jobs that are ticked: a job keeps its tick when a new one comes above it.
+_CHOSEN: Final = "train_chosen"
 _DIFF_ONLY: Final = "train_diff_only"
 
 
@@ -58,6 +61,8 @@ def job_table() -> None:
 
 
 def _table() -> None:
+    if train_state.job_id() or train_state.new_preset() or train_state.compared():
+        st.rerun()  # a button of the list led elsewhere, and a press in a fragment draws no more than the fragment
     found = look_at_all()
     for problem in found.problems:
         st.warning(problem)
@@ -69,9 +74,14 @@ def _table() -> None:
         st.button("Start the smoke test", key="train_first", on_click=train_state.show_new, args=("smoke",))
         return
     frame = _frame(found)
+    ids = frame["id"].tolist()
+    chosen = _chosen(ids)
+    # Ticks are places in a table; another list of jobs is another table, which begins with its jobs' ticks.
+    _actions(chosen)  # above the table, whose tool bar would else lie over the buttons of the title line
+    table = f"{_TABLE}_{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
     st.dataframe(
         frame,
-        key=_TABLE,
+        key=table,
         hide_index=True,
         height="auto" if len(frame) <= 10 else 480,
         placeholder="",
@@ -82,11 +92,11 @@ def _table() -> None:
             ),
             "note": st.column_config.TextColumn(width="large", help="Cause of failure, or what it waits for."),
         },
-        on_select=_on_select,
+        on_select=lambda: _on_select(table, ids),
         selection_mode="multi-row",
+        selection_default={"selection": {"rows": [ids.index(job_id) for job_id in chosen], "columns": [], "cells": []}},
         alt=_alt(found),
     )
-    _actions(frame)
 
 
 def _frame(found: JobList) -> pd.DataFrame:
@@ -120,18 +130,18 @@ def _alt(found: JobList) -> str:
     return f"{len(found.views)} jobs, newest first: {words}."
 
 
-def _on_select() -> None:
-    address.touch()
+def _on_select(table: str, ids: list[str]) -> None:
+    # No `address.touch`: only the fragment is drawn anew, so the next address would be taken for this widget's.
+    rows = st.session_state[table]["selection"]["rows"]
+    st.session_state[_CHOSEN] = tuple(ids[row] for row in rows if row < len(ids))
 
 
-def _selected(frame: pd.DataFrame) -> tuple[str, ...]:
-    state: Any = st.session_state.get(_TABLE)
-    rows = state["selection"]["rows"] if state else []
-    return tuple(frame["id"].iloc[[row for row in rows if row < len(frame)]])
+def _chosen(ids: list[str]) -> tuple[str, ...]:
+    """Return the ids that are ticked and still there."""
+    return tuple(job_id for job_id in st.session_state.get(_CHOSEN, ()) if job_id in ids)
 
 
-def _actions(frame: pd.DataFrame) -> None:
-    chosen = _selected(frame)
+def _actions(chosen: tuple[str, ...]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
             "Open",
@@ -251,6 +261,8 @@ def _compared_curves(views: list[JobView], names: list[str]) -> None:
     if not any(one.x for one in curves):
         st.caption("No validation has been measured yet.")
         return
+    if len({view.job.kind for view in views}) > 1:
+        st.caption("Networks: mean squared error of standardised latents. VAEs: their loss. The two do not compare.")
     figure = curves_figure(curves, "error on valid", train_state.axis(), bool(st.session_state.get(train_state.LOG_Y)))
     alt = curves_alt(curves, "Error on valid", train_state.axis())
     st.plotly_chart(figure, key="train_compared_chart", config={"displayModeBar": False}, alt=alt)

@@ -12,6 +12,7 @@ from galspec.jobs.job import Resources
 from galspec.jobs.request import require_bundle, require_inside, require_survey
 from galspec.ui import address, train_state
 from galspec.ui.model_card import model_dir, survey_dir
+from galspec.ui.train_access import require_jobs_allowed
 
 _PROBLEM: Final = "train_other_problem"
 
@@ -43,7 +44,7 @@ def simulate_words(name: str, n: int, seed: int, has_images: bool) -> tuple[str,
 
     if not default_basis_path().is_file():
         raise JobError("the spectral basis is missing: run `make simulate` once on a terminal.", "basis")
-    if not name.strip() or "/" in name:
+    if name != name.strip() or not name or "/" in name or name.startswith("~"):
         raise JobError(f"{name!r} is no name of a survey.", "name")
     out = require_inside(name, "name", "surveys")
     words = ("simulate", "--n", str(n), "--seed", str(seed), "--out", str(out))
@@ -79,6 +80,7 @@ def _predict() -> None:
 def _submit(name: str, words: Callable[[], tuple[str, ...]], settings: dict[str, Any]) -> None:
     address.touch()
     try:
+        require_jobs_allowed()
         folder = engine.submit(name, words(), Resources(device="auto" if name == "predict" else "cpu"), settings)
     except GalspecError as error:
         st.session_state[_PROBLEM] = str(error)

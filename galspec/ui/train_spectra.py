@@ -15,7 +15,6 @@ from galspec.jobs.metrics import MetricsReader
 from galspec.jobs.samples import SampleEpoch, read_vae_decoder, sample_epochs, vae_dir
 from galspec.jobs.view import JobView
 from galspec.store.decoder import StoredDecoder
-from galspec.ui import address
 from galspec.ui.labels import number
 from galspec.ui.theme import DASHES, SERIES
 
@@ -44,7 +43,7 @@ def spectra_panel(view: JobView, reader: MetricsReader) -> None:
     if len(numbers) > 1:
         if st.session_state.get(_EPOCH) not in numbers:
             st.session_state[_EPOCH] = numbers[-1]
-        chosen = st.select_slider("After epoch", numbers, key=_EPOCH, on_change=address.touch)
+        chosen = st.select_slider("After epoch", numbers, key=_EPOCH)  # in a fragment: it draws no other part anew
     shown = epochs[numbers.index(chosen)]
     folder = vae_dir(view.job)
     weights = folder / "weights.safetensors"

@@ -76,6 +76,11 @@ def test_a_bad_address_is_reported_not_hidden(open_page):
     assert "**15** of 60 galaxies" in _text(at)
 
 
+def test_a_page_number_of_thousands_of_digits_is_reported(open_page):
+    at = open_page("browse", page="9" * 5000)
+    assert "page 1 is shown" in at.warning[0].value
+
+
 def test_terms_without_a_widget_hold_and_stay_in_the_address(open_page):
     at = open_page("browse", q="class=SF & z<0.15 & (g-r>1 | not r>17)", sort="random(7)")
     assert not at.warning

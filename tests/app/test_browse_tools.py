@@ -8,10 +8,14 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
+from galspec.core.home import demo_survey_dir
 from galspec.store import layout
+from galspec.store.catalog_columns import meaning
 from galspec.store.id_lists import read_ids, save_ids
+from galspec.store.survey import open_survey
 from galspec.store.verdicts import Verdict, read_verdicts, save_verdict
 from galspec.ui import browse_export, browse_state
+from galspec.ui.browse_table import shown_columns
 from galspec.ui.query import Query, parse_query
 from galspec.ui.scored_catalog import scored_catalog
 
@@ -72,6 +76,35 @@ def test_a_range_beyond_a_sliders_end_is_not_lost(open_page):
     assert _param(at, "q") == "class=Q & z<=0.9"
 
 
+def test_a_slider_that_is_moved_back_filters_nothing(open_page):
+    at = open_page("browse")
+    low, high = at.slider(key="browse_z").value
+    at.slider(key="browse_z").set_value((0.1, high)).run()
+    assert "**60** of 60 galaxies" not in _text(at)
+    at.slider(key="browse_z").set_value((low, high)).run()
+    assert "**60** of 60 galaxies" in _text(at)
+    assert "q" not in at.query_params
+
+
+def test_a_class_that_no_galaxy_has_is_said_and_shows_none_until_a_pill_is_pressed(open_page):
+    at = open_page("browse", q="class=sf")
+    assert "No galaxy passes" in at.info[0].value
+    assert "“sf”" in at.warning[0].value
+    assert "SF" in at.warning[0].value
+    assert _param(at, "q") == "class=sf"
+    at.button_group(key="browse_class").set_value(["Q"]).run()
+    assert not at.warning
+    assert _param(at, "q") == "class=Q"
+    at.button_group(key="browse_class").set_value([]).run()
+    assert "**60** of 60 galaxies" in _text(at)
+
+
+def test_a_range_of_a_column_that_is_not_there_is_said(open_page):
+    at = open_page("browse", q="err<=1")
+    assert "“err<=1” is ignored" in at.warning[0].value
+    assert "**60** of 60 galaxies" in _text(at)
+
+
 def test_without_scores_the_order_by_error_is_explained(open_page):
     at = open_page("browse", sort="-err", q="err>1")
     warnings = "\n".join(element.value for element in at.warning)
@@ -123,6 +156,15 @@ def test_a_bad_position_is_said_and_stays_in_its_box(open_page, text, said):
     assert "**15** of 60 galaxies" in _text(at)
 
 
+def test_the_reset_takes_the_complaint_about_a_position_along(open_page):
+    at = open_page("browse")
+    at.text_input(key="browse_position").set_value("M31").run()
+    assert at.error
+    at.button(key="browse_reset").click().run()
+    assert not at.error
+    assert at.text_input(key="browse_position").value == ""
+
+
 def test_a_cone_in_the_address_fills_the_boxes(open_page):
     at = open_page("browse", q="cone(10.5,-2,90 arcsec)")
     assert at.text_input(key="browse_position").value == "10.50000 -2.00000"
@@ -142,6 +184,14 @@ def test_most_like_one_galaxy(open_page, scored_survey):
     assert _ids(at) != by_latents
     at.text_input(key="browse_like_id").set_value("nobody").run()
     assert "galaxy nobody is not in this survey" in at.warning[0].value
+
+
+@pytest.mark.parametrize("galaxy_id", ["a&b", "a|b", "x" * 300])
+def test_most_like_anything_that_is_no_id_is_one_sentence(open_page, scored_survey, galaxy_id):
+    at = open_page("browse")
+    at.text_input(key="browse_like_id").set_value(galaxy_id).run()
+    assert not at.exception
+    assert "is not in this survey" in at.warning[0].value
 
 
 def test_selected_ids_narrow_the_list_and_stand_in_the_address(open_page):
@@ -181,6 +231,15 @@ def test_the_table_has_the_rows_of_the_cards_and_its_ticks_select_ids(open_page,
     at.multiselect(key="browse_columns").set_value(["mag_g", "redshift"]).run()
     assert list(at.dataframe[0].value.columns) == ["image", "open", "mag_g", "redshift"]
     assert _param(at, "view") == "table"
+
+
+def test_every_column_of_the_table_says_what_it_is(monkeypatch):
+    monkeypatch.delenv("GALSPEC_MODEL")
+    catalog = scored_catalog(open_survey(demo_survey_dir()))
+    assert catalog.scores is not None
+    columns = shown_columns(catalog.frame)
+    assert {"latent_1", "latent_observed_6", "novelty", "verdict", "flux_halpha_true", "candidate"} <= set(columns)
+    assert [name for name in columns if not meaning(name)[2]] == []
 
 
 def test_the_plot_draws_what_passes_and_names_its_axes(open_page):

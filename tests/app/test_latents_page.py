@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 from astropy.io import fits
 from astropy.table import Table
 from astropy.units import UnitsWarning
@@ -17,12 +18,13 @@ from safetensors.numpy import load_file, save_file
 
 from galspec.core.files import sha256_of
 from galspec.core.home import demo_survey_dir, shipped_weights_dir
+from galspec.core.lines import LINES
 from galspec.measurement.model_lines import measure_models
 from galspec.store.decoder import read_decoder
 from galspec.store.id_lists import read_ids
 from galspec.store.latent_map import make_plane, nearest_rows
 from galspec.store.scores import read_scores
-from galspec.store.survey import open_survey
+from galspec.store.survey import Survey, open_survey
 from galspec.ui import latent_files, latent_map, latent_state
 from galspec.ui.latent_source import read_source
 
@@ -208,6 +210,31 @@ def test_interpolation_needs_both_latents_and_both_images(open_page, demo):
     assert data["target"]["image"].startswith("data:image/webp")
     assert data["image"] != data["target"]["image"]
     assert _param(at, "to") == OTHER
+
+
+def test_the_plain_plot_marks_the_major_lines_at_their_vacuum_wavelengths(open_page, demo):
+    figure = _figure(open_page("latents", **{"from": GALAXY, "plain": "1"}))
+    waves = {shape["x0"] for shape in figure["layout"]["shapes"]}
+    assert waves == {line.wave_vac for line in LINES if line.is_major}
+    names = {note["text"]: note.get("hovertext", "") for note in figure["layout"]["annotations"]}
+    assert "Hα" in names
+    assert "observed" not in " ".join(names.values())  # there is no redshift
+
+
+def test_a_galaxy_observed_twice_is_one_neighbour(open_page, demo, monkeypatch):
+    survey, _ = demo
+    first = [card["id"] for card in _cards(open_page("latents", **{"from": GALAXY}))[0]]
+    groups = survey.catalog["group_id"].copy()
+    groups[survey.row(first[2])] = groups[survey.row(first[0])]
+    groups[survey.row(first[3])] = groups[survey.row(first[0])]
+    repeated = survey.catalog.assign(group_id=groups)
+    # An opened survey keeps its catalogue; the app's must find another one in its place.
+    monkeypatch.setattr(Survey, "catalog", repeated)
+    st.cache_resource.clear()
+    at = open_page("latents", **{"from": GALAXY})
+    assert [card["id"] for card in _cards(at)[0]][:6] == [first[0], first[1], *first[4:8]]
+    assert len(_cards(at)[0]) == 8
+    assert any("2 more observations of galaxies shown are left out" in caption.value for caption in at.caption)
 
 
 def test_plain_sliders_interpolate_too(open_page, demo):

@@ -94,6 +94,51 @@ def test_jobs_are_off_where_others_reach_the_server(open_page, monkeypatch):
     assert "No jobs yet" in _texts(open_page("train"))
 
 
+@pytest.fixture
+def switch_jobs_off(monkeypatch):
+    """Return a function that lets the server listen where others reach it: jobs are off from then on."""
+    import streamlit as st
+
+    real = st.get_option
+    where = {"server.address": "0.0.0.0"}  # noqa: S104
+    return lambda: monkeypatch.setattr(st, "get_option", lambda name: where.get(name) or real(name))
+
+
+def test_a_page_drawn_before_jobs_were_switched_off_starts_none(open_page, switch_jobs_off, monkeypatch):
+    from galspec.ui import train_estimate
+
+    monkeypatch.setattr(train_estimate, "_TRIALS", {})
+    pages = {key: open_page("train", new="smoke") for key in ("train_submit", "train_estimate", "train_simulate")}
+    switch_jobs_off()
+    for key, at in pages.items():
+        at.button(key=key).click().run()
+        assert not at.exception
+        assert "GALSPEC_ALLOW_JOBS=1" in _texts(at)
+    assert all_folders() == []
+    assert train_estimate._TRIALS == {}
+
+
+def test_a_page_drawn_before_jobs_were_switched_off_changes_none(
+    open_page, switch_jobs_off, monkeypatch, toy_model_dirs
+):
+    from galspec.ui.model_card import model_dir
+
+    monkeypatch.delenv("GALSPEC_MODEL")
+    done, live = _finished(bundle=toy_model_dirs[1]), _job(SLEEP)
+    wait_for_state(live, State.RUNNING)
+    pages = {key: open_page("train", job=done.id) for key in ("train_promote", "train_delete")}
+    pages["train_delete"].text_input(key="train_delete_word").set_value("done").run()
+    pages["train_stop"] = open_page("train", job=live.id)
+    switch_jobs_off()
+    for key, at in pages.items():
+        at.button(key=key).click().run()
+        assert not at.exception
+    assert done.path.exists()
+    assert model_dir() == shipped_weights_dir() / "xresnet18-hybrid"
+    assert look(live).state is State.RUNNING
+    assert not (live.path / "stop.json").exists()
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_fills_the_form(open_page, preset):
     at = open_page("train", new=preset)
@@ -155,9 +200,12 @@ def test_what_cannot_be_is_said_before_submit_with_its_field(open_page, key, val
 
 def test_a_survey_that_is_gone_is_said_before_submit(open_page):
     folder = _finished(settings={"survey": "/no/such/folder"})
-    at = open_page("train", job=folder.id)
-    at.button(key="train_clone").click().run()
-    assert any("Not ready: survey: /no/such/folder holds no survey" in error.value for error in at.error)
+    for path, words in (("/no/such/folder", "/no/such/folder holds no survey"), ("~no-such-user", "is no path")):
+        folder.write("job.json", folder.read("job.json") | {"settings": {"survey": path}})
+        at = open_page("train", job=folder.id)
+        at.button(key="train_clone").click().run()
+        assert not at.exception
+        assert any(error.value.startswith("Not ready: survey: ") and words in error.value for error in at.error)
     assert "train_submit" not in {button.key for button in at.button}
 
 
@@ -236,6 +284,25 @@ def test_the_list_shows_states_as_words_with_a_sign(open_page):
     assert "disk full" not in table["note"].tolist()
 
 
+def test_a_ticked_job_keeps_its_tick_when_a_new_one_comes_above_it(open_page):
+    old = _finished("a-old")  # of the same second the later name comes first
+    at = open_page("train")
+    at.session_state["train_chosen"] = (old.id,)
+    new = _finished("b-new")
+    at.run()
+    assert at.dataframe[0].value["id"].tolist() == [new.id, old.id]
+    assert "1 chosen" in _texts(at)
+    at.button(key="train_open").click().run()
+    assert _first(at, "job") == old.id
+
+
+def test_a_network_and_a_vae_are_not_compared_without_a_word(open_page):
+    first, second = _finished("one"), _finished("two")
+    assert "do not compare" not in _texts(open_page("train", compare=f"{first.id},{second.id}"))
+    second.write("job.json", second.read("job.json") | {"argv": ["train", "vae"]})
+    assert "do not compare" in _texts(open_page("train", compare=f"{first.id},{second.id}"))
+
+
 def test_a_comparison_shows_differences_only(open_page):
     first, second = _finished("one", {"max_lr": 0.01, "seed": 1}), _finished("two", {"max_lr": 0.02, "seed": 1})
     at = open_page("train", compare=f"{first.id},{second.id}")
@@ -255,6 +322,19 @@ def test_clone_fills_the_form(open_page):
     assert at.number_input(key="train_field_cnn_max_lr").value == 0.02
     assert at.number_input(key="train_max").value == 40
     assert f"A copy of {folder.id}" in _texts(at)
+
+
+def test_what_the_form_cannot_copy_is_said(open_page):
+    settings = {"model": "simple-cnn", "batch_size": 16384, "start": "/models/x", "seed": "7", "samples": 3}
+    folder = _finished(settings=settings)
+    at = open_page("train", job=folder.id)
+    at.button(key="train_clone").click().run()
+    assert not at.exception
+    warning = next(element.value for element in at.warning if "Not copied" in element.value)
+    for piece in ("batch_size = 16384", "start = /models/x", "seed = 7", f"jobs clone {folder.id}"):
+        assert piece in warning
+    assert "samples" not in warning
+    assert at.number_input(key="train_field_cnn_batch_size").value == 128
 
 
 def test_a_model_is_used_in_the_app_and_taken_back(open_page, monkeypatch, toy_model_dirs):
@@ -278,6 +358,16 @@ def test_a_job_is_deleted_only_with_its_name_typed(open_page):
     at.button(key="train_delete").click().run()
     assert not folder.path.exists()
     assert "No jobs yet" in _texts(at)
+
+
+def test_a_press_with_another_name_typed_meanwhile_deletes_nothing(open_page):
+    folder = _finished("stays")
+    at = open_page("train", job=folder.id)
+    at.text_input(key="train_delete_word").set_value("stays").run()
+    at.text_input(key="train_delete_word").set_value("another")
+    at.button(key="train_delete").click().run()
+    assert folder.path.exists()
+    assert "not deleted" in at.error[0].value
 
 
 def test_two_pages_press_stop(open_page):

@@ -130,6 +130,10 @@ def test_submit_shows_the_command_and_the_batch_script(toys, capsys):
         (["simulate", "--n", "3"], "out"),
         (["simulate", "--n", "3", "--out", "/etc/survey"], "out"),
         (["simulate", "--n", "3", "--out", "../../survey"], "out"),
+        (["simulate", "--n", "3", "--out", "."], "out"),
+        (["train", "cnn", "--survey", "~no-such-user/x"], "survey"),
+        (["train", "cnn", "--survey", "x" * 5000], "survey"),
+        (["train", "cnn", "--survey", "{survey}", "--ou", "x"], "out"),
         (["predict", "--survey", "{survey}", "--out", "../../../x.parquet"], "out"),
     ],
 )
@@ -158,6 +162,46 @@ def test_a_request_has_absolute_paths_and_keeps_its_settings(toys, tmp_path, mon
     assert "{run}/settings.toml" in request.argv
     assert request.files["settings.toml"].startswith("[cnn]")
     assert (request.settings["max_lr"], request.settings["seed"]) == (0.01, 4)
+
+
+@pytest.mark.parametrize("written", ["./{name}/", "{name}", "../here/{name}"])
+@pytest.mark.parametrize("name", ["train", "cnn", "5", "a survey"])
+def test_a_path_is_what_stands_behind_its_option_however_it_is_written(toys, tmp_path, monkeypatch, name, written):
+    folder = tmp_path / "here" / name
+    folder.mkdir(parents=True)
+    (folder / "survey.json").write_text("{}")
+    monkeypatch.chdir(tmp_path / "here")
+    path = written.format(name=name)
+    request = request_of(["train", "cnn", "--surv", path, "--max-galaxies", "5", "--model", "simple-cnn"])
+    words = ("train", "cnn", "--surv", str(folder), "--max-galaxies", "5", "--model", "simple-cnn", "--out", "{run}")
+    assert request.argv == words
+
+
+def test_an_option_that_begins_like_a_path_s_is_none(toys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["predict", "--images", "g.fits", "r i.fits", "--mode", "fast", "--dec", "-3", "--out", "x.fits"]
+    request = request_of(words)
+    assert request.argv[:7] == (
+        "predict",
+        "--images",
+        f"{tmp_path}/g.fits",
+        f"{tmp_path}/r i.fits",
+        *words[4:6],
+        "--dec",
+    )
+    assert request.argv[7:] == ("-3", "--out", str(home_dir() / "predictions" / "x.fits"))
+
+
+def test_nought_and_no_are_settings_that_a_copy_must_have(toys):
+    words = ["--seed", "0", "--no-self-attention", "--early-stopping", "0", "--max-galaxies", "0", "--epochs", "2"]
+    settings = request_of(["train", "cnn", "--survey", str(toys[0]), *words]).settings
+    assert settings == {
+        "survey": str(toys[0]),
+        "seed": 0,
+        "self_attention": False,
+        "early_stopping": 0,
+        "epochs": 2,
+    }
 
 
 def test_a_simulation_is_made_in_the_workspace():
@@ -236,6 +280,44 @@ def test_a_model_is_promoted_and_taken_back(toys, capsys):
     assert main(["jobs", "promote", "--back"]) == 0
     assert main(["jobs", "promote", "--back"]) == 2
     assert "nothing is promoted" in capsys.readouterr().err
+
+
+def test_a_promotion_cut_short_is_whole_the_next_time_and_names_cannot_lead_out(toys, monkeypatch):
+    import shutil
+    import sys
+
+    from galspec.jobs.promote import models_dir, promote, promoted_dir
+
+    script = "import shutil, sys; shutil.copytree(sys.argv[2], sys.argv[1] + '/bundle')"
+    predictor = toys[1].parent / "toy-cnn"
+    settings = {"vae": str(toys[1])}
+    program = (sys.executable, "-c", script)
+    folder = submit("m", ("{run}", str(predictor)), Resources(device="cpu"), settings, program=program)
+    wait_for_state(folder, State.FINISHED)
+    real = shutil.copytree
+    for calls_that_work in (0, 1):
+        calls = []
+
+        def full_disk(source, target, allowed=calls_that_work, calls=calls):
+            calls.append(source)
+            if len(calls) > allowed:
+                raise OSError(28, "No space left on device")
+            return real(source, target)
+
+        monkeypatch.setattr(shutil, "copytree", full_disk)
+        with pytest.raises(JobError, match="No space left"):
+            promote(folder)
+        assert promoted_dir() is None
+    monkeypatch.setattr(shutil, "copytree", real)
+    promote(folder)
+    names = {path.name for path in promoted_dir().parent.iterdir()}
+    assert names == {"toy-cnn", json.loads((predictor / "model.json").read_text())["vae_name"]}
+    info = json.loads((folder.bundle / "model.json").read_text())
+    for wrong in ({"name": "../../x"}, {"vae_name": "../x"}, {"name": ".."}):
+        (folder.bundle / "model.json").write_text(json.dumps(info | wrong))
+        with pytest.raises(JobError, match="cannot be those of folders"):
+            promote(folder)
+    assert sorted(path.name for path in models_dir().iterdir()) == sorted([folder.id, "app.json"])
 
 
 def test_what_is_no_predictor_is_not_promoted(toys, capsys):

@@ -1,5 +1,7 @@
 """Filters and orders of Browse: old links keep their meaning, new terms survive beside the filter panel."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -188,3 +190,17 @@ def test_the_order_by_distance_needs_a_position(catalog):
     assert not Query(sort="sep").can_sort(placed)
     assert "no position" in Query(sort="sep").ignored(placed)[0]
     assert query.separation_arcsec(placed)[1] == pytest.approx(360.0)
+
+
+def test_a_range_keeps_the_digits_that_were_typed():
+    assert parse_query("z>=0.12345678")[0].text == "z>=0.12345678"
+    assert Query(ranges={"z": (0.1 + 0.2, math.inf)}).text == "z>=0.3"
+
+
+def test_values_that_cannot_be_are_named_and_those_that_only_happen_to_be_absent_are_not():
+    catalog = pd.DataFrame({"galaxy_class": ["SF", "Q"]})
+    assert parse_query("class=SF,PSB & class!=GV")[0].ignored(catalog) == []
+    for text in ("class=sf", "not class=sf", "class=SF,sf"):
+        (problem,) = parse_query(text)[0].ignored(catalog)
+        assert "“sf”" in problem
+        assert "GV, PSB, Q, SF" in problem
