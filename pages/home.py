@@ -8,9 +8,11 @@ from galspec.ui.boot import boot
 from galspec.ui.cache import current_survey
 from galspec.ui.method import method
 from galspec.ui.models import warm_up
+from galspec.ui.preload import preload_plots
 from galspec.ui.stored_scores import stored_predictions
 
 boot()
+preload_plots()
 
 survey, no_survey = None, ""
 try:
@@ -32,9 +34,12 @@ with left:
 with right:
     home.state_cards(survey, stored)
 method()
-home.citations()
+citations = st.container()
 # The text is on its way to the browser; image and plot take longer.
 if survey is not None:
     with example:
         home.example(survey, stored)
+with citations:
+    home.citations()  # last: its code blocks make the browser load a highlighter, half as large as Plotly
+if survey is not None:
     warm_up(survey)

@@ -126,6 +126,7 @@ def spectrum_figure(
     is_simulated: bool,
     pinned: Sequence[Pinned] = (),
     include_all: bool = False,
+    dragmode: str | bool = "select",
     height: int = 410,
 ) -> go.Figure:
     """Draw observed spectrum, VAE reconstruction and prediction over their residual.
@@ -145,6 +146,8 @@ def spectrum_figure(
         Ids and predictions of at most three other galaxies; with three, the reconstruction is hidden at first.
     include_all : bool
         See `curve_range`.
+    dragmode : str or bool
+        Plotly's.
     height : int
         Pixels.
 
@@ -173,7 +176,7 @@ def spectrum_figure(
         "margin": _MARGINS,
         "plot_bgcolor": "rgba(0,0,0,0)",  # else the background would cover what is drawn below the curves
         "legend": {"orientation": "h", "x": 0, "y": legend, "yanchor": "bottom", "font": {"size": 13}},
-        "dragmode": "select",
+        "dragmode": dragmode,
         "selectdirection": "h",
         "hovermode": "x unified",
         "shapes": [*_guide_shapes(), *line_shapes(marks, labels, frame)],

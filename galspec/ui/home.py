@@ -88,12 +88,12 @@ def example(survey: Survey, stored: Stored) -> None:
     values = survey.catalog.iloc[row].to_dict()
     galaxy_id = str(values["id"])
     left, right = st.columns([1, 3.2], gap="small")
+    with right:
+        note = _spectrum(survey, stored, row, values)  # first: the browser takes longer for it than for the image
     with left:
         _image(survey, galaxy_id)
         word = class_word("galaxy_class", values.get("galaxy_class", ""))
         st.markdown(f"**{galaxy_id}**  \nz {number(float(values['redshift']), 5)}{f', {word}' if word else ''}")
-    with right:
-        note = _spectrum(survey, stored, row, values)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if st.button("Open this galaxy", key="home_open", shortcut="G", icon=":material/ssid_chart:"):
             keep_galaxy(galaxy_id)
@@ -164,9 +164,9 @@ def _spectrum(survey: Survey, stored: Stored, row: int, values: Mapping[Hashable
         window=window,
         marks=lines_in_window("major", window),
         is_simulated=is_simulated,
+        dragmode=False,
         height=_HEIGHT,
     )
-    figure.update_layout(dragmode=False)
     slot.plotly_chart(
         figure,
         key="home_spectrum",
