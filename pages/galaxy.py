@@ -62,3 +62,4 @@ with right:
     galaxy.latents(curves)
     galaxy_files.downloads(survey, curves, values)
 write_url(view, galaxy_redshift.frame_url(frame) | galaxy_line_box.lines_url() | galaxy_pins.pins_url())
+galaxy.prepare_neighbours(survey, view)

@@ -1,10 +1,13 @@
 """Parts of the Galaxy page: title, images, numbers, truths, latents."""
 
-from typing import Any
+import contextlib
+import threading
+from typing import Any, Final
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit import runtime
 
 from galspec.core.errors import GalspecError
 from galspec.store.survey import Survey
@@ -20,6 +23,9 @@ from galspec.ui.images import band_images, composite_image, missing_share
 from galspec.ui.labels import number
 from galspec.ui.latent_chart import latent_figure
 from galspec.ui.truths import CLASSES, OBSERVATION, truth_table
+
+#: Until the browser has drawn the present galaxy.
+_PREPARE_AFTER_S: Final = 0.4
 
 
 def unknown_galaxy(survey: Survey, view: GalaxyView) -> None:
@@ -85,6 +91,21 @@ def image_panel(survey: Survey, view: GalaxyView) -> None:
         "R = z, G = i, B = g; bands asinh, linear below 3 sky σ. Yellow circle: 3″ fibre."
         + (f" Hatched: no data ({gaps})." if gaps else "")
     )
+
+
+def prepare_neighbours(survey: Survey, view: GalaxyView) -> None:
+    """Have the pictures of the galaxies before and after this one ready, soon after this page is out."""
+    wanted = [galaxy_id for step in (1, -1) if (galaxy_id := view.neighbour(step)) is not None]
+    if wanted and runtime.exists():
+        timer = threading.Timer(_PREPARE_AFTER_S, _prepare, (survey, survey_key(survey), wanted))
+        timer.daemon = True
+        timer.start()
+
+
+def _prepare(survey: Survey, key: str, ids: list[str]) -> None:
+    for galaxy_id in ids:
+        with contextlib.suppress(GalspecError):  # its own page will say it
+            _pictures(cutout(survey, key, galaxy_id), key, galaxy_id)
 
 
 def _percent(share: float) -> str:

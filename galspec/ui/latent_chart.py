@@ -28,8 +28,13 @@ def latent_figure(comparison: Comparison, height: int = 250) -> go.Figure:
         "barmode": "group",
         "margin": {"l": 52, "r": 8, "t": 36, "b": 28},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 13}},
-        "yaxis": {"title": {"text": "latent [σ of training set]"}, "zeroline": True, "tickfont": {"size": 12}},
-        "xaxis": {"tickfont": {"size": 12}, "fixedrange": True},
+        "yaxis": {
+            "title": {"text": "latent [σ of training set]"},
+            "zeroline": True,
+            "tickfont": {"size": 12},
+            "ticklabeloverflow": "allow",
+        },
+        "xaxis": {"tickfont": {"size": 12}, "fixedrange": True, "ticklabeloverflow": "allow"},
         "dragmode": False,
         "font": {"size": 13},
     }

@@ -8,8 +8,8 @@ import streamlit as st
 from galspec.core.home import demo_survey_dir, shipped_weights_dir
 from galspec.store.scores import predicted_columns
 from galspec.store.survey import open_survey
-from galspec.ui import galaxy_curves, models
-from galspec.ui.cache import survey_key
+from galspec.ui import galaxy, galaxy_curves, models
+from galspec.ui.cache import cutout, survey_key
 from galspec.ui.galaxy_curves import comparison, needs_model
 from galspec.ui.model_card import read_model_card
 from galspec.ui.stored_scores import stored_predictions
@@ -60,3 +60,20 @@ def test_stored_and_computed_curves_are_the_same(monkeypatch):
         assert stored.prediction == pytest.approx(computed.prediction, abs=2e-3)
         assert stored.reconstruction == pytest.approx(computed.reconstruction, abs=2e-3)
     st.cache_data.clear()
+
+
+def test_the_neighbours_pictures_are_ready(toy_survey_dir, monkeypatch):
+    survey = open_survey(toy_survey_dir)
+    ids = survey.catalog["id"].tolist()[:2]
+    galaxy._prepare(survey, survey_key(survey), [*ids, "no such galaxy"])  # the last one is passed over
+
+    def refuse(*_):
+        raise AssertionError("rendered again")
+
+    monkeypatch.setattr(galaxy, "composite_image", refuse)
+    for galaxy_id in ids:
+        composite, bands = galaxy._pictures(
+            cutout(survey, survey_key(survey), galaxy_id), survey_key(survey), galaxy_id
+        )
+        assert composite
+        assert bands
