@@ -9,12 +9,11 @@ from plotly.colors import sample_colorscale
 
 from galspec.core.wavelength import wave_grid
 from galspec.ui.chart_lines import with_major_lines
+from galspec.ui.figures import FLUX_TITLE, FLUX_TITLE_SHORT, WAVE_TITLE, WAVE_TITLE_SHORT
 from galspec.ui.theme import GREY
 
 Floats = NDArray[np.float64]
 
-X_TITLE: Final = "Rest-frame wavelength, vacuum [Å]"
-Y_TITLE: Final = "F<sub>λ</sub> / median(4200–6700 Å)"
 _TICKS: Final = {"ticks": "outside", "tickfont": {"size": 12}, "showline": True, "linecolor": GREY, "tickcolor": GREY}
 _DASHES: Final = ("solid", "dash", "dot", "dashdot")
 
@@ -72,8 +71,8 @@ def decoded_figure(
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 30, "b": 42},
         "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
-        "xaxis": {**_TICKS, "title": {"text": X_TITLE, "standoff": 6}, "anchor": "y2", "tickformat": "d"},
-        "yaxis": {**_TICKS, "title": {"text": Y_TITLE, "standoff": 6}, "domain": [0.3, 1.0], "rangemode": "tozero"},
+        "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "anchor": "y2", "tickformat": "d"},
+        "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "domain": [0.3, 1.0], "rangemode": "tozero"},
         "yaxis2": {**_TICKS, "title": {"text": "difference", "standoff": 6}, "domain": [0.0, 0.24]},
         "annotations": [_watermark()] if is_simulated else [],
         "font": {"size": 13},
@@ -106,8 +105,8 @@ def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated:
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 30, "b": 42},
         "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
-        "xaxis": {**_TICKS, "title": {"text": X_TITLE, "standoff": 6}, "tickformat": "d"},
-        "yaxis": {**_TICKS, "title": {"text": Y_TITLE, "standoff": 6}, "range": [min(low, 0.0), 1.05 * high]},
+        "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "tickformat": "d"},
+        "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "range": [min(low, 0.0), 1.05 * high]},
         "annotations": [_watermark()] if is_simulated else [],
         "font": {"size": 13},
     }
@@ -155,8 +154,8 @@ def traverse_figure(steps: Floats, flux: Floats, name: str, *, is_simulated: boo
     layout = {
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 12, "b": 42},
-        "xaxis": {**_TICKS, "title": {"text": X_TITLE, "standoff": 6}, "tickformat": "d"},
-        "yaxis": {**_TICKS, "title": {"text": Y_TITLE, "standoff": 6}, "rangemode": "tozero"},
+        "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "tickformat": "d"},
+        "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "rangemode": "tozero"},
         "annotations": [_watermark()] if is_simulated else [],
         "font": {"size": 13},
     }
@@ -197,14 +196,14 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
             "anchor": f"y{suffix}",
             "tickformat": "d",
             "nticks": 5,
-            **({"title": {"text": "rest, vacuum [Å]", "standoff": 2}} if row == n_rows - 1 else {}),
+            **({"title": {"text": WAVE_TITLE_SHORT, "standoff": 2}} if row == n_rows - 1 else {}),
         }
         layout[f"yaxis{suffix}"] = {
             **_TICKS,
             "domain": [y0, y1],
             "anchor": f"x{suffix}",
             "nticks": 4,
-            **({"title": {"text": "F<sub>λ</sub> / median", "standoff": 4}} if column == 0 else {}),
+            **({"title": {"text": FLUX_TITLE_SHORT, "standoff": 4}} if column == 0 else {}),
         }
         layout["annotations"].append(
             {"xref": "paper", "yref": "paper", "x": x0, "y": y1, "yanchor": "bottom", "xanchor": "left",

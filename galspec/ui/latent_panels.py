@@ -197,7 +197,10 @@ def meaning_panel(source: LatentSource) -> None:
         config={"displayModeBar": False},
         alt=f"Seven spectra along each latent from the mean: {'; '.join(titles)}.",
     )
-    st.caption("F_λ / median, from −3 σ (dark) to 3 σ (light) in steps of 1 σ, the other latents at 0.")
+    st.caption(
+        "F_λ / median(4200–6700 Å) against rest-frame wavelength in vacuum, from −3 σ (dark) to 3 σ (light) in steps "
+        "of 1 σ, the other latents at 0."
+    )
     report, problem = read_report(source.card.vae_sha256)
     if problem:
         st.info(f"No correlations: {problem}", icon=":material/info:")

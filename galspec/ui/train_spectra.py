@@ -15,6 +15,7 @@ from galspec.jobs.metrics import MetricsReader
 from galspec.jobs.samples import SampleEpoch, read_vae_decoder, sample_epochs, vae_dir
 from galspec.jobs.view import JobView
 from galspec.store.decoder import StoredDecoder
+from galspec.ui.figures import FLUX_TITLE_SHORT, WAVE_TITLE_SHORT
 from galspec.ui.labels import number
 from galspec.ui.theme import DASHES, SERIES
 
@@ -56,8 +57,8 @@ def spectra_panel(view: JobView, reader: MetricsReader) -> None:
     figure = _figure(shown, decoder, errors)
     st.plotly_chart(figure, key="train_spectra_chart", config={"displayModeBar": False}, alt=_alt(shown, errors))
     st.caption(
-        "Held-out galaxies of the valid split, the same ones at every epoch. Flux divided by its median at "
-        "4200–6700 Å. RMSE: of the six standardised latents."
+        "Held-out galaxies of the valid split, the same ones at every epoch. F_λ / median(4200–6700 Å) against "
+        "rest-frame wavelength in vacuum. RMSE: of the six standardised latents."
     )
 
 
@@ -95,8 +96,8 @@ def _figure(
         legend={"orientation": "h", "x": 0, "y": 1.0 + 22 / (165 * n_rows), "yanchor": "bottom", "font": {"size": 13}},
         dragmode=False,
     )
-    figure.update_xaxes(title={"text": "Rest-frame wavelength, vacuum [Å]", "font": {"size": 12}}, row=n_rows)
-    figure.update_yaxes(title={"text": "F<sub>λ</sub> / norm", "font": {"size": 12}}, col=1)
+    figure.update_xaxes(title={"text": WAVE_TITLE_SHORT, "font": {"size": 12}}, row=n_rows)
+    figure.update_yaxes(title={"text": FLUX_TITLE_SHORT, "font": {"size": 12}}, col=1)
     figure.update_annotations(font={"size": 12})
     return figure
 
