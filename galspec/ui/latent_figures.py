@@ -15,6 +15,8 @@ from galspec.ui.theme import GREY
 Floats = NDArray[np.float64]
 
 _TICKS: Final = {"ticks": "outside", "tickfont": {"size": 12}, "showline": True, "linecolor": GREY, "tickcolor": GREY}
+#: Between rows of small panels, share of the height: ticks, and the name of the next panel.
+_ROW_GAP: Final = 0.2
 _DASHES: Final = ("solid", "dash", "dot", "dashdot")
 
 
@@ -179,7 +181,7 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
     traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {
         "height": height * n_rows // 2,
-        "margin": {"l": 52, "r": 8, "t": 22, "b": 34},
+        "margin": {"l": 52, "r": 8, "t": 22, "b": 44},
         "font": {"size": 12},
         "annotations": [],
     }
@@ -187,9 +189,9 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
         row, column = divmod(index, n_columns)
         suffix = str(index + 1) if index else ""
         x0, width = column / n_columns, 1.0 / n_columns - 0.035
-        height_share = 1.0 / n_rows
-        y1 = 1.0 - row * height_share
-        y0 = y1 - height_share + (0.2 if n_rows > 1 else 0.0)
+        height_share = (1.0 - _ROW_GAP * (n_rows - 1)) / n_rows
+        y1 = 1.0 - row * (height_share + _ROW_GAP)
+        y0 = max(y1 - height_share, 0.0)  # rounding may leave the plot, which Plotly refuses
         layout[f"xaxis{suffix}"] = {
             **_TICKS,
             "domain": [x0, x0 + width],
