@@ -9,7 +9,7 @@ from plotly.colors import sample_colorscale
 
 from galspec.core.wavelength import wave_grid
 from galspec.ui.chart_lines import with_major_lines
-from galspec.ui.figures import FLUX_TITLE, FLUX_TITLE_SHORT, WAVE_TITLE, WAVE_TITLE_SHORT
+from galspec.ui.figures import FLUX_TITLE, FLUX_TITLE_SHORT, WAVE_TITLE, WAVE_TITLE_SHORT, source_mark
 from galspec.ui.theme import GREY
 
 Floats = NDArray[np.float64]
@@ -18,19 +18,6 @@ _TICKS: Final = {"ticks": "outside", "tickfont": {"size": 12}, "showline": True,
 #: Between rows of small panels, share of the height: ticks, and the name of the next panel.
 _ROW_GAP: Final = 0.2
 _DASHES: Final = ("solid", "dash", "dot", "dashdot")
-
-
-def _watermark() -> dict[str, Any]:
-    return {
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0.5,
-        "y": 0.5,
-        "text": "SIMULATED",
-        "showarrow": False,
-        "font": {"size": 40, "color": GREY},
-        "opacity": 0.17,
-    }
 
 
 def _line(name: str, y: Floats, **more: Any) -> dict[str, Any]:
@@ -46,7 +33,7 @@ def _line(name: str, y: Floats, **more: Any) -> dict[str, Any]:
 
 
 def decoded_figure(
-    flux: Floats, ghost: Floats, start: str, *, is_simulated: bool, is_outside: bool, height: int = 420
+    flux: Floats, ghost: Floats, start: str, *, source: str, is_outside: bool, height: int = 420
 ) -> go.Figure:
     """Draw a decoded spectrum over that of the start, and their difference.
 
@@ -55,8 +42,8 @@ def decoded_figure(
     flux, ghost : ndarray, shape (1000,)
     start : str
         What the ghost is, in words.
-    is_simulated : bool
-        Writes SIMULATED across the plot.
+    source : str
+        SIMULATED or REAL, see `source_mark`.
     is_outside : bool
         Dashes the curve: it lies outside the training data.
     height : int
@@ -76,13 +63,13 @@ def decoded_figure(
         "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "anchor": "y2", "tickformat": "d"},
         "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "domain": [0.3, 1.0], "rangemode": "tozero"},
         "yaxis2": {**_TICKS, "title": {"text": "difference", "standoff": 6}, "domain": [0.0, 0.24]},
-        "annotations": [_watermark()] if is_simulated else [],
+        "annotations": source_mark(source, large_at=0.5),
         "font": {"size": 13},
     }
     return with_major_lines(go.Figure({"data": traces, "layout": layout}))
 
 
-def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated: bool, height: int = 330) -> go.Figure:
+def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, source: str, height: int = 330) -> go.Figure:
     """Draw observed spectra of a few galaxies behind the decoded one.
 
     Parameters
@@ -91,7 +78,8 @@ def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated:
         Decoded from the sliders.
     spectra : dict of str to ndarray, shape (1000,)
         Name -> observed flux / norm, NaN = no data; at most three.
-    is_simulated : bool
+    source : str
+        SIMULATED or REAL.
     height : int
     """
     traces = [
@@ -109,13 +97,13 @@ def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated:
         "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
         "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "tickformat": "d"},
         "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "range": [min(low, 0.0), 1.05 * high]},
-        "annotations": [_watermark()] if is_simulated else [],
+        "annotations": source_mark(source, large_at=0.5),
         "font": {"size": 13},
     }
     return go.Figure({"data": traces, "layout": layout})
 
 
-def traverse_figure(steps: Floats, flux: Floats, name: str, *, is_simulated: bool, height: int = 380) -> go.Figure:
+def traverse_figure(steps: Floats, flux: Floats, name: str, *, source: str, height: int = 380) -> go.Figure:
     """Draw the spectra along one latent, coloured by its value.
 
     Parameters
@@ -125,7 +113,8 @@ def traverse_figure(steps: Floats, flux: Floats, name: str, *, is_simulated: boo
     flux : ndarray, shape (S, 1000)
     name : str
         Of the latent.
-    is_simulated : bool
+    source : str
+        SIMULATED or REAL.
     height : int
     """
     colours = sample_colorscale("Viridis", ((steps - steps[0]) / (steps[-1] - steps[0])).tolist())
@@ -158,13 +147,13 @@ def traverse_figure(steps: Floats, flux: Floats, name: str, *, is_simulated: boo
         "margin": {"l": 58, "r": 12, "t": 12, "b": 42},
         "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "tickformat": "d"},
         "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "rangemode": "tozero"},
-        "annotations": [_watermark()] if is_simulated else [],
+        "annotations": source_mark(source, large_at=0.5),
         "font": {"size": 13},
     }
     return go.Figure({"data": traces, "layout": layout})
 
 
-def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int = 380) -> go.Figure:
+def small_traverses(steps: Floats, flux: Floats, names: list[str], *, source: str, height: int = 380) -> go.Figure:
     """Draw one small panel a latent: spectra along it from the mean.
 
     Parameters
@@ -172,6 +161,8 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
     steps : ndarray, shape (S,)
     flux : ndarray, shape (D, S, 1000)
     names : list of str, length D
+    source : str
+        SIMULATED or REAL.
     height : int
         Of two rows.
     """
@@ -183,7 +174,7 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
         "height": height * n_rows // 2,
         "margin": {"l": 52, "r": 8, "t": 22, "b": 44},
         "font": {"size": 12},
-        "annotations": [],
+        "annotations": source_mark(source),
     }
     for index, name in enumerate(names):
         row, column = divmod(index, n_columns)
