@@ -59,7 +59,7 @@ with left:
     galaxy.tables(survey, values)
     galaxy_files.links_row(survey, values)
 with right:
-    galaxy.latents(curves)
+    galaxy.latents(survey, curves)
     galaxy_files.downloads(survey, curves, values)
 write_url(view, galaxy_redshift.frame_url(frame) | galaxy_line_box.lines_url() | galaxy_pins.pins_url())
 galaxy.prepare_neighbours(survey, view)

@@ -14,6 +14,7 @@ from galspec.store.latent_map import density_grid, rows_in_box, rows_in_lasso, s
 from galspec.store.survey import Survey
 from galspec.ui import address
 from galspec.ui import browse_state as state
+from galspec.ui.figures import source_mark
 from galspec.ui.labels import CLASS_WORDS, class_word
 from galspec.ui.scored_catalog import VECTOR_PREFIX, ScoredCatalog
 from galspec.ui.theme import GREY
@@ -74,7 +75,7 @@ def plot_page(survey: Survey, catalog: ScoredCatalog, rows: NDArray[np.int64]) -
         st.info(f"No galaxy that passes has both {x_name} and {y_name}.")
         return
     drawn = known[stratified_sample(np.column_stack([x[known], y[known]]), MAX_POINTS, SAMPLE_SEED)]
-    figure = scatter_figure(frame, known, drawn, (x_name, y_name), colour, is_simulated=survey.source == "SIMULATED")
+    figure = scatter_figure(frame, known, drawn, (x_name, y_name), colour, source=survey.source)
     st.plotly_chart(
         figure,
         key=_CHART,
@@ -140,7 +141,7 @@ def scatter_figure(
     axes: tuple[str, str],
     colour: str,
     *,
-    is_simulated: bool,
+    source: str,
 ) -> go.Figure:
     """Draw galaxies as points over their density.
 
@@ -155,8 +156,8 @@ def scatter_figure(
         Columns.
     colour : str
         A class, a column of numbers, or empty.
-    is_simulated : bool
-        Writes SIMULATED across the plot.
+    source : str
+        SIMULATED or REAL, see `source_mark`.
     """
     x_name, y_name = axes
     x, y = (frame[name].to_numpy(np.float64) for name in axes)
@@ -176,12 +177,8 @@ def scatter_figure(
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
         "font": {"size": 13},
         "plot_bgcolor": "rgba(0,0,0,0)",
+        "annotations": source_mark(source, large_at=0.5),
     }
-    if is_simulated:
-        layout["annotations"] = [
-            {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "text": "SIMULATED", "showarrow": False}
-            | {"font": {"size": 46, "color": GREY}, "opacity": 0.17}
-        ]
     return go.Figure({"data": traces, "layout": layout})
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from galspec.ui.figures import FLUX_TITLE, WAVE_TITLE
 from galspec.ui.galaxy_frame import Frame, redshift_text
 from galspec.ui.theme import GREY
 from galspec.ui.windows import Window
@@ -14,7 +15,7 @@ RESIDUAL: Final = (0.0, 0.25)
 def axis_titles(frame: Frame) -> tuple[str, str]:
     """Return the titles of the bottom and of the top axis: frame, medium, unit, and the redshift between them."""
     redshift = f"trial z = {redshift_text(frame.z)}" if frame.is_trial else f"z = {frame.z:.5f}"
-    rest, observed = "Rest-frame wavelength, vacuum [Å]", f"Observed wavelength, vacuum [Å], {redshift}"
+    rest, observed = WAVE_TITLE, f"Observed wavelength, vacuum [Å], {redshift}"
     return (rest, observed) if frame.is_rest else (observed, rest)
 
 
@@ -66,7 +67,7 @@ def spectrum_axes(frame: Frame, window: Window, y_range: tuple[float, float], li
         },
         "yaxis": {
             **ticks,
-            "title": {"text": "F<sub>λ</sub> / median(4200–6700 Å)", "standoff": 6},
+            "title": {"text": FLUX_TITLE, "standoff": 6},
             "domain": list(MAIN),
             "range": list(y_range),
             "zeroline": True,

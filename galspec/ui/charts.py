@@ -12,7 +12,7 @@ from galspec.core.wavelength import wave_edges
 from galspec.ui.chart_axes import spectrum_axes
 from galspec.ui.chart_lines import line_annotations, line_shapes
 from galspec.ui.comparison import Comparison
-from galspec.ui.figures import figure_of
+from galspec.ui.figures import SIMULATED, figure_of, source_mark
 from galspec.ui.galaxy_frame import Frame
 from galspec.ui.line_marks import place_labels
 from galspec.ui.theme import DASHES, GREY, PINNED_DASHES, SERIES, WIDTHS
@@ -27,6 +27,8 @@ _GUIDES: Final = ((1.0, "dash"), (3.0, "dot"))
 _CERTAIN_SIGMAS: Final = 2.0
 _HEADROOM: Final = 0.08
 _LABEL_ROOM: Final = 0.07
+#: Middle of the word SIMULATED, share of the height: above the continuum where lines are strong, below it elsewhere.
+_MARK_AT: Final = 0.62
 
 #: Places of pinned predictions among the traces: the theme's colours there (green, ochre, teal) are no other curve's.
 _PINNED_PLACES: Final = (4, 6, 7)
@@ -53,10 +55,10 @@ CHART_CONFIG: Final = {
 }
 
 
-def series_names(is_simulated: bool) -> dict[str, str]:
+def series_names(source: str) -> dict[str, str]:
     """Return the names of the curves in words."""
     return {
-        "observed": f"observed spectrum{' (SIMULATED)' if is_simulated else ''}",
+        "observed": f"observed spectrum{' (SIMULATED)' if source == SIMULATED else ''}",
         "predicted": "predicted from the image",
         "reconstruction": "VAE reconstruction of the observed",
     }
@@ -123,7 +125,7 @@ def spectrum_figure(
     frame: Frame,
     window: Window,
     marks: list[SpectralLine],
-    is_simulated: bool,
+    source: str,
     pinned: Sequence[Pinned] = (),
     include_all: bool = False,
     dragmode: str | bool = "select",
@@ -140,8 +142,8 @@ def spectrum_figure(
         Rest-frame wavelengths in angstrom.
     marks : list of SpectralLine
         Of `lines_in_window`.
-    is_simulated : bool
-        Writes SIMULATED across the plot.
+    source : str
+        Of the survey: SIMULATED or REAL, see `source_mark`.
     pinned : sequence of (str, ndarray of shape (1000,))
         Ids and predictions of at most three other galaxies; with three, the reconstruction is hidden at first.
     include_all : bool
@@ -163,7 +165,7 @@ def spectrum_figure(
         high += rows * _LABEL_ROOM * (high - low)
     residual = comparison.residual(frame.shift)
     limit = _residual_limit(residual, _inside(comparison.wave * frame.shift, window))
-    traces = [*_curve_traces(comparison, frame, is_simulated), _residual_trace(comparison, frame, residual)]
+    traces = [*_curve_traces(comparison, frame, source), _residual_trace(comparison, frame, residual)]
     traces += [_mask_trace(comparison, frame)]
     traces[2]["visible"] = "legendonly" if len(pinned) >= len(PINNED_DASHES) else True
     for place, trace in zip(_PINNED_PLACES, _pinned_traces(comparison, frame, pinned), strict=False):
@@ -180,17 +182,15 @@ def spectrum_figure(
         "selectdirection": "h",
         "hovermode": "x unified",
         "shapes": [*_guide_shapes(), *line_shapes(marks, labels, frame)],
-        "annotations": line_annotations(labels, frame),
+        "annotations": [*line_annotations(labels, frame), *source_mark(source, large_at=_MARK_AT)],
         "font": {"size": 13},
     }
-    if is_simulated:
-        layout["annotations"].append(_watermark())
     return figure_of(traces, layout)
 
 
-def _curve_traces(comparison: Comparison, frame: Frame, is_simulated: bool) -> list[dict[str, Any]]:
+def _curve_traces(comparison: Comparison, frame: Frame, source: str) -> list[dict[str, Any]]:
     curves = dict(zip(SERIES, (comparison.observed, comparison.prediction, comparison.reconstruction), strict=True))
-    names = series_names(is_simulated)
+    names = series_names(source)
     order = {"observed": 1, "reconstruction": 2, "predicted": 3}
     models, pixels = frame.of_rest(comparison.wave), frame.of_pixels(comparison.wave)
     return [
@@ -335,16 +335,3 @@ def _guide_shapes() -> list[dict[str, Any]]:
         for level, dash in _GUIDES
         for sign in (-1, 1)
     ]
-
-
-def _watermark() -> dict[str, Any]:
-    return {
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0.5,
-        "y": 0.4,
-        "text": "SIMULATED",
-        "showarrow": False,
-        "font": {"size": 46, "color": GREY},
-        "opacity": 0.17,
-    }

@@ -157,7 +157,7 @@ def tables(survey: Survey, values: dict[str, Any]) -> None:
         st.table(truth_table(values, OBSERVATION), border="horizontal", hide_index=True, alt="Position and photometry")
 
 
-def latents(comparison: Comparison) -> None:
+def latents(survey: Survey, comparison: Comparison) -> None:
     """Draw true and predicted latents."""
     if comparison.latent_true is None and comparison.latent_predicted is None:
         return
@@ -168,7 +168,7 @@ def latents(comparison: Comparison) -> None:
         if values is not None
     ]
     st.plotly_chart(
-        latent_figure(comparison),
+        latent_figure(comparison, source=survey.source),
         key="galaxy_latents",
         config={"displayModeBar": False},
         alt=f"Six latents in standard deviations of the training set: {'; '.join(pairs)}.",

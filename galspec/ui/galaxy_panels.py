@@ -94,7 +94,7 @@ def measured_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
     with right:
         sentences = bpt_sentences(measured)
         st.plotly_chart(
-            bpt_figure(measured),
+            bpt_figure(measured, source=survey.source),
             key="galaxy_bpt",
             config={"displayModeBar": False},
             alt=f"BPT diagram, log [N II]/Hα and log [O III]/Hβ. {' '.join(sentences)}",

@@ -107,7 +107,7 @@ def spectrum_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
         frame=frame,
         window=window,
         marks=lines_in_window(state.current_lines(), window, frame.z, own_marks()),
-        is_simulated=survey.source == "SIMULATED",
+        source=survey.source,
         pinned=pinned,
         include_all=bool(st.session_state.get(state.INCLUDE_ALL)),
     )

@@ -163,7 +163,7 @@ def _spectrum(survey: Survey, stored: Stored, row: int, values: Mapping[Hashable
         frame=Frame.of_catalog(redshift),
         window=window,
         marks=lines_in_window("major", window),
-        is_simulated=is_simulated,
+        source=survey.source,
         dragmode=False,
         height=_HEIGHT,
     )

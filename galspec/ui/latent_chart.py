@@ -3,11 +3,20 @@
 import plotly.graph_objects as go
 
 from galspec.ui.comparison import Comparison
-from galspec.ui.figures import figure_of
+from galspec.ui.figures import figure_of, source_mark
 
 
-def latent_figure(comparison: Comparison, height: int = 250) -> go.Figure:
-    """Draw the latents of the spectrum and those predicted from the image, in standard deviations."""
+def latent_figure(comparison: Comparison, *, source: str, height: int = 266) -> go.Figure:
+    """Draw the latents of the spectrum and those predicted from the image, in standard deviations.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    source : str
+        Of the survey: SIMULATED or REAL.
+    height : int
+        Pixels.
+    """
     traces = [
         {
             "type": "bar",
@@ -26,7 +35,7 @@ def latent_figure(comparison: Comparison, height: int = 250) -> go.Figure:
     layout = {
         "height": height,
         "barmode": "group",
-        "margin": {"l": 52, "r": 8, "t": 36, "b": 28},
+        "margin": {"l": 52, "r": 8, "t": 36, "b": 44},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 13}},
         "yaxis": {
             "title": {"text": "latent [σ of training set]"},
@@ -35,6 +44,7 @@ def latent_figure(comparison: Comparison, height: int = 250) -> go.Figure:
             "ticklabeloverflow": "allow",
         },
         "xaxis": {"tickfont": {"size": 12}, "fixedrange": True, "ticklabeloverflow": "allow"},
+        "annotations": source_mark(source),
         "dragmode": False,
         "font": {"size": 13},
     }

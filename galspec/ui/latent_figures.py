@@ -9,27 +9,15 @@ from plotly.colors import sample_colorscale
 
 from galspec.core.wavelength import wave_grid
 from galspec.ui.chart_lines import with_major_lines
+from galspec.ui.figures import FLUX_TITLE, FLUX_TITLE_SHORT, WAVE_TITLE, WAVE_TITLE_SHORT, source_mark
 from galspec.ui.theme import GREY
 
 Floats = NDArray[np.float64]
 
-X_TITLE: Final = "Rest-frame wavelength, vacuum [Å]"
-Y_TITLE: Final = "F<sub>λ</sub> / median(4200–6700 Å)"
 _TICKS: Final = {"ticks": "outside", "tickfont": {"size": 12}, "showline": True, "linecolor": GREY, "tickcolor": GREY}
+#: Between rows of small panels, share of the height: ticks, and the name of the next panel.
+_ROW_GAP: Final = 0.2
 _DASHES: Final = ("solid", "dash", "dot", "dashdot")
-
-
-def _watermark() -> dict[str, Any]:
-    return {
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0.5,
-        "y": 0.5,
-        "text": "SIMULATED",
-        "showarrow": False,
-        "font": {"size": 40, "color": GREY},
-        "opacity": 0.17,
-    }
 
 
 def _line(name: str, y: Floats, **more: Any) -> dict[str, Any]:
@@ -45,7 +33,7 @@ def _line(name: str, y: Floats, **more: Any) -> dict[str, Any]:
 
 
 def decoded_figure(
-    flux: Floats, ghost: Floats, start: str, *, is_simulated: bool, is_outside: bool, height: int = 420
+    flux: Floats, ghost: Floats, start: str, *, source: str, is_outside: bool, height: int = 420
 ) -> go.Figure:
     """Draw a decoded spectrum over that of the start, and their difference.
 
@@ -54,8 +42,8 @@ def decoded_figure(
     flux, ghost : ndarray, shape (1000,)
     start : str
         What the ghost is, in words.
-    is_simulated : bool
-        Writes SIMULATED across the plot.
+    source : str
+        SIMULATED or REAL, see `source_mark`.
     is_outside : bool
         Dashes the curve: it lies outside the training data.
     height : int
@@ -72,16 +60,16 @@ def decoded_figure(
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 30, "b": 42},
         "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
-        "xaxis": {**_TICKS, "title": {"text": X_TITLE, "standoff": 6}, "anchor": "y2", "tickformat": "d"},
-        "yaxis": {**_TICKS, "title": {"text": Y_TITLE, "standoff": 6}, "domain": [0.3, 1.0], "rangemode": "tozero"},
+        "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "anchor": "y2", "tickformat": "d"},
+        "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "domain": [0.3, 1.0], "rangemode": "tozero"},
         "yaxis2": {**_TICKS, "title": {"text": "difference", "standoff": 6}, "domain": [0.0, 0.24]},
-        "annotations": [_watermark()] if is_simulated else [],
+        "annotations": source_mark(source, large_at=0.5),
         "font": {"size": 13},
     }
     return with_major_lines(go.Figure({"data": traces, "layout": layout}))
 
 
-def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated: bool, height: int = 330) -> go.Figure:
+def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, source: str, height: int = 330) -> go.Figure:
     """Draw observed spectra of a few galaxies behind the decoded one.
 
     Parameters
@@ -90,7 +78,8 @@ def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated:
         Decoded from the sliders.
     spectra : dict of str to ndarray, shape (1000,)
         Name -> observed flux / norm, NaN = no data; at most three.
-    is_simulated : bool
+    source : str
+        SIMULATED or REAL.
     height : int
     """
     traces = [
@@ -106,15 +95,15 @@ def neighbours_figure(flux: Floats, spectra: dict[str, Floats], *, is_simulated:
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 30, "b": 42},
         "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
-        "xaxis": {**_TICKS, "title": {"text": X_TITLE, "standoff": 6}, "tickformat": "d"},
-        "yaxis": {**_TICKS, "title": {"text": Y_TITLE, "standoff": 6}, "range": [min(low, 0.0), 1.05 * high]},
-        "annotations": [_watermark()] if is_simulated else [],
+        "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "tickformat": "d"},
+        "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "range": [min(low, 0.0), 1.05 * high]},
+        "annotations": source_mark(source, large_at=0.5),
         "font": {"size": 13},
     }
     return go.Figure({"data": traces, "layout": layout})
 
 
-def traverse_figure(steps: Floats, flux: Floats, name: str, *, is_simulated: bool, height: int = 380) -> go.Figure:
+def traverse_figure(steps: Floats, flux: Floats, name: str, *, source: str, height: int = 380) -> go.Figure:
     """Draw the spectra along one latent, coloured by its value.
 
     Parameters
@@ -124,7 +113,8 @@ def traverse_figure(steps: Floats, flux: Floats, name: str, *, is_simulated: boo
     flux : ndarray, shape (S, 1000)
     name : str
         Of the latent.
-    is_simulated : bool
+    source : str
+        SIMULATED or REAL.
     height : int
     """
     colours = sample_colorscale("Viridis", ((steps - steps[0]) / (steps[-1] - steps[0])).tolist())
@@ -155,15 +145,15 @@ def traverse_figure(steps: Floats, flux: Floats, name: str, *, is_simulated: boo
     layout = {
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 12, "b": 42},
-        "xaxis": {**_TICKS, "title": {"text": X_TITLE, "standoff": 6}, "tickformat": "d"},
-        "yaxis": {**_TICKS, "title": {"text": Y_TITLE, "standoff": 6}, "rangemode": "tozero"},
-        "annotations": [_watermark()] if is_simulated else [],
+        "xaxis": {**_TICKS, "title": {"text": WAVE_TITLE, "standoff": 6}, "tickformat": "d"},
+        "yaxis": {**_TICKS, "title": {"text": FLUX_TITLE, "standoff": 6}, "rangemode": "tozero"},
+        "annotations": source_mark(source, large_at=0.5),
         "font": {"size": 13},
     }
     return go.Figure({"data": traces, "layout": layout})
 
 
-def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int = 380) -> go.Figure:
+def small_traverses(steps: Floats, flux: Floats, names: list[str], *, source: str, height: int = 380) -> go.Figure:
     """Draw one small panel a latent: spectra along it from the mean.
 
     Parameters
@@ -171,6 +161,8 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
     steps : ndarray, shape (S,)
     flux : ndarray, shape (D, S, 1000)
     names : list of str, length D
+    source : str
+        SIMULATED or REAL.
     height : int
         Of two rows.
     """
@@ -180,31 +172,31 @@ def small_traverses(steps: Floats, flux: Floats, names: list[str], height: int =
     traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {
         "height": height * n_rows // 2,
-        "margin": {"l": 52, "r": 8, "t": 22, "b": 34},
+        "margin": {"l": 52, "r": 8, "t": 22, "b": 44},
         "font": {"size": 12},
-        "annotations": [],
+        "annotations": source_mark(source),
     }
     for index, name in enumerate(names):
         row, column = divmod(index, n_columns)
         suffix = str(index + 1) if index else ""
         x0, width = column / n_columns, 1.0 / n_columns - 0.035
-        height_share = 1.0 / n_rows
-        y1 = 1.0 - row * height_share
-        y0 = y1 - height_share + (0.2 if n_rows > 1 else 0.0)
+        height_share = (1.0 - _ROW_GAP * (n_rows - 1)) / n_rows
+        y1 = 1.0 - row * (height_share + _ROW_GAP)
+        y0 = max(y1 - height_share, 0.0)  # rounding may leave the plot, which Plotly refuses
         layout[f"xaxis{suffix}"] = {
             **_TICKS,
             "domain": [x0, x0 + width],
             "anchor": f"y{suffix}",
             "tickformat": "d",
             "nticks": 5,
-            **({"title": {"text": "rest, vacuum [Å]", "standoff": 2}} if row == n_rows - 1 else {}),
+            **({"title": {"text": WAVE_TITLE_SHORT, "standoff": 2}} if row == n_rows - 1 else {}),
         }
         layout[f"yaxis{suffix}"] = {
             **_TICKS,
             "domain": [y0, y1],
             "anchor": f"x{suffix}",
             "nticks": 4,
-            **({"title": {"text": "F<sub>λ</sub> / median", "standoff": 4}} if column == 0 else {}),
+            **({"title": {"text": FLUX_TITLE_SHORT, "standoff": 4}} if column == 0 else {}),
         }
         layout["annotations"].append(
             {"xref": "paper", "yref": "paper", "x": x0, "y": y1, "yanchor": "bottom", "xanchor": "left",

@@ -65,7 +65,7 @@ def curve_facts(source: LatentSource, latent: tuple[float, ...], link: str = "")
     facts: dict[str, Any] = {
         "note": "decoded from latents, not observed and not predicted from an image",
         "norm": "F_lambda / median(4200-6700 Angstrom), dimensionless; rest frame, vacuum; no error is known",
-        "source": "SIMULATED" if source.is_simulated else "REAL",
+        "source": source.data_source or "not known",
         "latent": [round(float(value), 5) for value in latent],
         "latent_unit": "standard deviations of the train split",
         "model": card.name,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from galspec.store.catalog_columns import meaning
 from galspec.store.latent_map import Plane
+from galspec.ui.figures import source_mark
 from galspec.ui.labels import class_word
 from galspec.ui.latent_source import LatentSource
 from galspec.ui.theme import GREY
@@ -161,6 +162,7 @@ def map_figure(
         "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": {"size": 12}},
         "dragmode": dragmode,
         "hovermode": "closest",
+        "annotations": source_mark(source.data_source),
         "font": {"size": 13},
     }
     return go.Figure({"data": traces, "layout": layout}), trace_rows

@@ -180,7 +180,7 @@ def live_sliders(source: LatentSource, start: tuple[float, ...], words: str, tar
         "start_name": view.galaxy_id if view.start != "mean" else "mean",
         "image": "" if view.start == "mean" else _thumbnail(source.survey, view.galaxy_id) if target else "",
         "target": target,
-        "simulated": source.is_simulated,
+        "source": source.data_source,
         "density": source.density.source if source.density else "",
         "latents": [
             {
@@ -237,7 +237,7 @@ def plain_sliders(source: LatentSource, start: tuple[float, ...], words: str, ta
     sentence, is_outside = density_sentence(source, latent)
     with right:
         st.plotly_chart(
-            decoded_figure(flux, ghost, words, is_simulated=source.is_simulated, is_outside=is_outside),
+            decoded_figure(flux, ghost, words, source=source.data_source, is_outside=is_outside),
             key="latents_plain_plot",
             config={"displaylogo": False},
             alt=f"Spectrum decoded from latents {state.latents_text(latent)}, over that of {words}; below it their "

@@ -134,7 +134,7 @@ def _nearest_spectra(
         spectra[f"{galaxy_id}, d {far:.2f}"] = np.where(record.ivar > 0, record.flux / norm, np.nan)
     flux = source.decoder.decode([latent])[0].astype(np.float64)
     st.plotly_chart(
-        neighbours_figure(flux, spectra, is_simulated=source.is_simulated),
+        neighbours_figure(flux, spectra, source=source.data_source),
         key="latents_nearest_plot",
         config={"displaylogo": False},
         alt=f"Spectrum decoded from the sliders over the observed spectra of {', '.join(spectra) or 'no galaxy'}.",
@@ -160,7 +160,7 @@ def traverse_panel(source: LatentSource, latent: tuple[float, ...]) -> int:
     )
     flux = traverse(source, latent, index)
     st.plotly_chart(
-        traverse_figure(TRAVERSE_STEPS, flux, source.names[index], is_simulated=source.is_simulated),
+        traverse_figure(TRAVERSE_STEPS, flux, source.names[index], source=source.data_source),
         key="latents_traverse_plot",
         config={"displaylogo": False},
         alt=f"13 spectra decoded along {source.names[index]} from −3 to 3 standard deviations, the other latents "
@@ -192,12 +192,15 @@ def meaning_panel(source: LatentSource) -> None:
         flux[index] = source.decoder.decode(points)
     titles = [f"{name}: {meaning}" for name, meaning in zip(source.names, source.meanings, strict=True)]
     st.plotly_chart(
-        small_traverses(_SMALL_STEPS, flux, titles),
+        small_traverses(_SMALL_STEPS, flux, titles, source=source.data_source),
         key="latents_small",
         config={"displayModeBar": False},
         alt=f"Seven spectra along each latent from the mean: {'; '.join(titles)}.",
     )
-    st.caption("F_λ / median, from −3 σ (dark) to 3 σ (light) in steps of 1 σ, the other latents at 0.")
+    st.caption(
+        "F_λ / median(4200–6700 Å) against rest-frame wavelength in vacuum, from −3 σ (dark) to 3 σ (light) in steps "
+        "of 1 σ, the other latents at 0."
+    )
     report, problem = read_report(source.card.vae_sha256)
     if problem:
         st.info(f"No correlations: {problem}", icon=":material/info:")

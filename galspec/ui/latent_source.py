@@ -69,9 +69,10 @@ class LatentSource:
         return [f"L{index + 1}" for index in range(self.n_latent)]
 
     @property
-    def is_simulated(self) -> bool:
-        """True if the survey or the galaxies the model learned from are simulated."""
-        return "SIMULATED" in (self.survey.source, self.card.trained_on)
+    def data_source(self) -> str:
+        """SIMULATED if the survey or the galaxies the model learned from are, REAL if both are, else empty."""
+        sources = {self.survey.source, self.card.trained_on}
+        return "SIMULATED" if "SIMULATED" in sources else "REAL" if sources == {"REAL"} else ""
 
     @property
     def bytes_key(self) -> str:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from galspec.measurement.bpt import kauffmann_2003, kewley_2001
 from galspec.measurement.table import measure_spectra
 from galspec.ui.comparison import Comparison
+from galspec.ui.figures import source_mark
 from galspec.ui.labels import class_word, number
 from galspec.ui.theme import GREY, SERIES
 
@@ -166,8 +167,16 @@ def bpt_sentences(measured: Measured) -> list[str]:
     return found
 
 
-def bpt_figure(measured: Measured, height: int = 400) -> go.Figure:
+def bpt_figure(measured: Measured, *, source: str, height: int = 400) -> go.Figure:
     """Draw the diagram of Baldwin, Phillips & Terlevich (1981) with the positions of the curves.
+
+    Parameters
+    ----------
+    measured : Measured
+    source : str
+        Of the survey: SIMULATED or REAL.
+    height : int
+        Pixels.
 
     Returns
     -------
@@ -205,7 +214,8 @@ def bpt_figure(measured: Measured, height: int = 400) -> go.Figure:
                 (-0.03, -0.8, "composite", 70),  # along the band: across, it is wider than the band of a small plot
                 (0.4, 0.75, "AGN", 0),
             )
-        ],
+        ]
+        + source_mark(source),
         "dragmode": False,
         "font": {"size": 13},
     }

@@ -9,7 +9,7 @@ import plotly.io as pio
 
 from galspec.jobs.metrics import thin
 from galspec.jobs.progress import epochs_done
-from galspec.ui.figures import figure_of
+from galspec.ui.figures import figure_of, source_mark
 from galspec.ui.labels import number
 from galspec.ui.theme import GREY
 
@@ -129,6 +129,8 @@ def curves_figure(
     is_log: bool,
     marks: Sequence[tuple[float, str]] = (),
     span: int = 0,
+    *,
+    source: str,
 ) -> go.Figure:
     """Draw curves.
 
@@ -146,6 +148,8 @@ def curves_figure(
         Vertical lines with their names: the best epoch.
     span : int
         If not 0, curves of reports get their mean of about so many drawn over them; see `smoothed`.
+    source : str
+        Of the galaxies trained on: SIMULATED or REAL; empty where it is not known.
     """
     drawn = [one for one in curves if one.x]
     budget = max(2, MAX_POINTS // max(len(drawn) * (2 if span else 1), 1))
@@ -186,7 +190,7 @@ def curves_figure(
         "showlegend": True,
         "font": {"size": 13},
         "shapes": shapes,
-        "annotations": notes,
+        "annotations": [*notes, *source_mark(source)],
     }
     return figure_of(traces, layout)
 

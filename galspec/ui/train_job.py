@@ -21,7 +21,7 @@ from galspec.ui import address, train_charts, train_state
 from galspec.ui.labels import number
 from galspec.ui.train_access import require_jobs_allowed
 from galspec.ui.train_steady import steady
-from galspec.ui.train_words import ICONS, clock, setting_of, survey_words, where
+from galspec.ui.train_words import ICONS, clock, setting_of, source_of, survey_words, where
 
 _REFRESH_S: Final = 4.0
 #: Until the first metrics are there.
@@ -278,7 +278,8 @@ def _curves(view: JobView, reader: MetricsReader) -> None:
         return
     marks = _best_epoch(rows, axis) if train_state.panel() in {"loss", "latents"} else []
     span = train_state.smoothing() if train_state.panel() in _SMOOTHED else 0
-    figure = train_charts.curves_figure(curves, title, axis, bool(st.session_state.get(train_state.LOG_Y)), marks, span)
+    is_log, source = bool(st.session_state.get(train_state.LOG_Y)), source_of(view.job)
+    figure = train_charts.curves_figure(curves, title, axis, is_log, marks, span, source=source)
     alt = train_charts.curves_alt(curves, train_state.PANELS[train_state.panel()], axis)
     st.plotly_chart(figure, key="train_chart", config={"displayModeBar": False}, alt=alt)
 

@@ -19,7 +19,7 @@ from galspec.ui.header import badges
 from galspec.ui.help import help_button
 from galspec.ui.train_charts import Curve, curves_alt, curves_figure, loss_curves
 from galspec.ui.train_steady import steady
-from galspec.ui.train_words import clock, full_settings, note_cell, progress_cell, state_cell, where
+from galspec.ui.train_words import clock, full_settings, note_cell, progress_cell, source_of, state_cell, where
 
 _TABLE: Final = "train_table"
 _REFRESH_S: Final = 5.0
@@ -263,6 +263,7 @@ def _compared_curves(views: list[JobView], names: list[str]) -> None:
         return
     if len({view.job.kind for view in views}) > 1:
         st.caption("Networks: mean squared error of standardised latents. VAEs: their loss. The two do not compare.")
-    figure = curves_figure(curves, "error on valid", train_state.axis(), bool(st.session_state.get(train_state.LOG_Y)))
+    is_log, source = bool(st.session_state.get(train_state.LOG_Y)), source_of(*(view.job for view in views))
+    figure = curves_figure(curves, "error on valid", train_state.axis(), is_log, source=source)
     alt = curves_alt(curves, "Error on valid", train_state.axis())
     st.plotly_chart(figure, key="train_compared_chart", config={"displayModeBar": False}, alt=alt)

@@ -15,8 +15,10 @@ from galspec.jobs.metrics import MetricsReader
 from galspec.jobs.samples import SampleEpoch, read_vae_decoder, sample_epochs, vae_dir
 from galspec.jobs.view import JobView
 from galspec.store.decoder import StoredDecoder
+from galspec.ui.figures import FLUX_TITLE_SHORT, WAVE_TITLE_SHORT, source_mark
 from galspec.ui.labels import number
 from galspec.ui.theme import DASHES, SERIES
+from galspec.ui.train_words import source_of
 
 _EPOCH: Final = "train_epoch"
 _COLUMNS: Final = 3
@@ -53,17 +55,28 @@ def spectra_panel(view: JobView, reader: MetricsReader) -> None:
         st.error(str(error))
         return
     errors = np.sqrt(np.mean((shown.latents - shown.targets) ** 2, axis=1))
-    figure = _figure(shown, decoder, errors)
+    figure = samples_figure(shown, decoder, errors, source=source_of(view.job))
     st.plotly_chart(figure, key="train_spectra_chart", config={"displayModeBar": False}, alt=_alt(shown, errors))
     st.caption(
-        "Held-out galaxies of the valid split, the same ones at every epoch. Flux divided by its median at "
-        "4200–6700 Å. RMSE: of the six standardised latents."
+        "Held-out galaxies of the valid split, the same ones at every epoch. F_λ / median(4200–6700 Å) against "
+        "rest-frame wavelength in vacuum. RMSE: of the six standardised latents."
     )
 
 
-def _figure(
-    shown: SampleEpoch, decoder: StoredDecoder, errors: "np.ndarray[tuple[int], np.dtype[np.float32]]"
+def samples_figure(
+    shown: SampleEpoch, decoder: StoredDecoder, errors: "np.ndarray[tuple[int], np.dtype[np.float32]]", *, source: str
 ) -> go.Figure:
+    """Draw a small panel a galaxy: the predicted spectrum over the VAE reconstruction of the observed one.
+
+    Parameters
+    ----------
+    shown : SampleEpoch
+    decoder : StoredDecoder
+    errors : ndarray, shape (n,)
+        RMSE of the standardised latents of each galaxy.
+    source : str
+        Of the galaxies: SIMULATED or REAL; empty where it is not known.
+    """
     predicted, observed = decoder.decode(shown.latents), decoder.decode(shown.targets)
     wave = wave_grid()
     n_rows = -(-len(shown.ids) // _COLUMNS)
@@ -95,9 +108,11 @@ def _figure(
         legend={"orientation": "h", "x": 0, "y": 1.0 + 22 / (165 * n_rows), "yanchor": "bottom", "font": {"size": 13}},
         dragmode=False,
     )
-    figure.update_xaxes(title={"text": "Rest-frame wavelength, vacuum [Å]", "font": {"size": 12}}, row=n_rows)
-    figure.update_yaxes(title={"text": "F<sub>λ</sub> / norm", "font": {"size": 12}}, col=1)
+    figure.update_xaxes(title={"text": WAVE_TITLE_SHORT, "font": {"size": 12}}, row=n_rows)
+    figure.update_yaxes(title={"text": FLUX_TITLE_SHORT, "font": {"size": 12}}, col=1)
     figure.update_annotations(font={"size": 12})
+    for mark in source_mark(source):
+        figure.add_annotation(mark)
     return figure
 
 

@@ -9,6 +9,7 @@ from galspec.jobs.fields import TABLES
 from galspec.jobs.job import Job
 from galspec.jobs.state import State
 from galspec.jobs.view import JobView
+from galspec.store.layout import METADATA, SOURCES
 
 #: State -> (icon, colour of the badge); the word always stands beside it.
 ICONS: Final = {
@@ -68,15 +69,27 @@ def where(view: JobView) -> str:
     return f"local, {view.job.resources.device}"
 
 
-def survey_words(job: Job) -> str:
-    """Return the survey of a job and whether it is simulated; empty if it names none that can be read."""
+def _survey_facts(job: Job) -> tuple[str, str]:
+    """Return name and source of a job's survey; the folder's name and nothing if it cannot be read."""
     if not (folder := job.settings.get("survey")):
-        return ""
+        return "", ""
     try:
-        facts = json.loads((Path(str(folder)) / "survey.json").read_text(encoding="utf-8"))
-        return f"survey {facts['name']}, {facts['source']}"
+        facts = json.loads((Path(str(folder)) / METADATA).read_text(encoding="utf-8"))
+        return str(facts["name"]), str(facts["source"])
     except (OSError, ValueError, KeyError, TypeError):
-        return f"survey {Path(str(folder)).name}"
+        return Path(str(folder)).name, ""
+
+
+def survey_words(job: Job) -> str:
+    """Return the survey of a job and whether it is simulated; empty if it names none."""
+    name, source = _survey_facts(job)
+    return f"survey {', '.join(filter(None, (name, source)))}" if name else ""
+
+
+def source_of(*jobs: Job) -> str:
+    """Return whether the galaxies of jobs are SIMULATED or REAL, or that they are both; empty if it is not known."""
+    sources = {_survey_facts(job)[1] for job in jobs}
+    return " and ".join(sorted(sources)) if sources <= set(SOURCES) else ""
 
 
 def progress_cell(view: JobView) -> str:

@@ -255,7 +255,7 @@ def test_the_lab_is_told_the_usual_range_the_lines_and_that_all_is_simulated(ope
     np.testing.assert_allclose([item["low"] for item in data["latents"]], low, atol=1e-3)
     np.testing.assert_allclose([item["high"] for item in data["latents"]], high, atol=1e-3)
     assert data["latents"][0]["meaning"] == "quiescent ↔ line-emitting"
-    assert data["simulated"] is True
+    assert data["source"] == "SIMULATED"
     assert "4,000 train galaxies" in data["density"]
     assert {"Hα", "[O III]", "Mg b"} <= {line["label"] for line in data["lines"]}
 

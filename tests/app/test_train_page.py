@@ -264,6 +264,20 @@ def test_sampled_spectra_have_a_scrubber(open_page):
     assert not at.exception
 
 
+def _plot_notes(at) -> list[str]:
+    (chart,) = at.get("plotly_chart")
+    return [note["text"] for note in json.loads(chart.proto.spec)["layout"].get("annotations", [])]
+
+
+def test_plots_say_what_a_job_was_trained_on(open_page, toy_survey_dir):
+    folder, nameless = _finished(settings={"survey": str(toy_survey_dir)}), _finished("nameless")
+    for panel in ("loss", "spectra"):
+        assert "SIMULATED" in _plot_notes(open_page("train", job=folder.id, panel=panel))
+        assert "SIMULATED" not in _plot_notes(open_page("train", job=nameless.id, panel=panel))
+    assert "SIMULATED" in _plot_notes(open_page("train", compare=f"{folder.id},{folder.id}"))
+    assert "SIMULATED" not in _plot_notes(open_page("train", compare=f"{folder.id},{nameless.id}"))
+
+
 def test_a_failure_has_its_cause_and_traceback(open_page):
     folder = _job("raise OSError(28, 'No space left on device')")
     wait_for_state(folder, State.FAILED)

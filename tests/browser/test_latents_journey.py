@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,6 +171,25 @@ def test_far_from_the_training_data_the_curve_is_dashed_and_words_say_so(page: A
     page.locator(f"{LAB} button.zero").click()
     expect(page.locator(f"{LAB} .density p")).not_to_contain_text("Outside")
     assert "outside" not in page.locator(f"{LAB} .plot .decoded").get_attribute("class")
+
+
+def test_the_live_plots_say_that_they_are_simulated(page: Any, demo_url: str):
+    lab = _open(page, demo_url)
+    assert lab.locator(".plot .watermark").text_content() == lab.locator(".bpt .source").text_content() == "SIMULATED"
+
+
+def test_real_galaxies_and_a_model_trained_on_real_ones_are_called_real(page: Any, tmp_path: Path):
+    survey = shutil.copytree(demo_survey_dir(), tmp_path / "survey")
+    model = shutil.copytree(MODEL, tmp_path / MODEL.name)
+    shutil.copytree(MODEL.parent / "vae6", tmp_path / "vae6")
+    facts, info = (json.loads(path.read_text()) for path in (survey / "survey.json", model / "model.json"))
+    facts["source"] = info["training_survey"]["source"] = "REAL"
+    (survey / "survey.json").write_text(json.dumps(facts))
+    (model / "model.json").write_text(json.dumps(info))
+    with running_app("--survey", str(survey), "--model", str(model)) as (url, _):
+        lab = _open(page, url)
+        assert lab.locator(".plot .source").text_content() == lab.locator(".bpt .source").text_content() == "REAL"
+        assert "SIMULATED" not in lab.text_content()
 
 
 def test_interpolation_ends_at_the_other_galaxy_and_play_sends_nothing(page: Any, demo_url: str, scores):

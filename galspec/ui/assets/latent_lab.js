@@ -32,6 +32,7 @@ function makeBpt(svg) {
   write("log [O III]/Hβ", { transform: `translate(13,${height / 2}) rotate(-90)`, "text-anchor": "middle" });
   write("SF", { x: x(-1.45), y: y(-1.1), class: "region" });
   write("AGN", { x: width - 32, y: y(1.0), class: "region" });
+  const source = svgElement(svg, "text", { x: left + 4, y: 10, class: "source" });  // above both curves
   for (const [curve, name] of [[kauffmann, "kauffmann"], [kewley, "kewley"]]) {
     let path = "";
     for (let v = BPT_X[0]; v < BPT_X[1]; v += 0.02) if (curve(v) > BPT_Y[0]) path += `${path ? "L" : "M"}${x(v).toFixed(1)},${y(curve(v)).toFixed(1)}`;
@@ -45,7 +46,8 @@ function makeBpt(svg) {
     mark.setAttribute(names[0], Math.min(Math.max(x(n2), left + 4), width - 4) - offset);
     mark.setAttribute(names[1], Math.min(Math.max(y(o3), 4), height - 4) - offset);
   };
-  return { start: (values) => place(start, values, ["x", "y"], 3.5), now: (values) => place(now, values, ["cx", "cy"], 0) };
+  return { start: (values) => place(start, values, ["x", "y"], 3.5), now: (values) => place(now, values, ["cx", "cy"], 0),
+    source: (word) => { source.textContent = word; } };
 }
 
 function frameOf(root) {
@@ -286,7 +288,8 @@ function makeLaboratory(root, send) {
     if (!model || !data) return;
     const ghost = model.decode(data.start);
     const range = data.windows.find(({ key }) => key === windowKey)?.range ?? data.windows[0].range;
-    scene = { wave: model.wave, ghost, lines: data.lines, window: range, watermark: data.simulated ? "SIMULATED" : "" };
+    scene = { wave: model.wave, ghost, lines: data.lines, window: range, source: data.source };
+    bpt.source(data.source);
     startValues = model.measure(ghost);
     for (const row of rows) row.start.textContent = textOf(row.write, startValues);
     bpt.start(startValues);

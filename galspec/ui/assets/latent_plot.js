@@ -36,7 +36,7 @@ function makePlot(host) {
   const clip = svgElement(svgElement(svg, "defs"), "clipPath", { id: "main" });
   const clipRect = svgElement(clip, "rect");
   const grid = path("grid"), frame = path("frame"), marks = group("marks");
-  const watermark = svgElement(svg, "text", { class: "watermark", "text-anchor": "middle" });
+  const mark = svgElement(svg, "text");
   const ghost = path("ghost", svgElement(svg, "g", { "clip-path": "url(#main)" }));
   const zero = path("zero"), labels = group("labels");
   const decoded = path("decoded", moving), difference = path("difference", moving), cursor = path("cursor", moving);
@@ -97,9 +97,12 @@ function makePlot(host) {
     for (const [name, value] of [["x", box.left], ["y", box.top - 2], ["width", box.right - box.left], ["height", box.bottom - box.top + 4]]) {
       clipRect.setAttribute(name, value);
     }
-    watermark.textContent = scene.watermark;
-    watermark.setAttribute("x", (box.left + box.right) / 2);
-    watermark.setAttribute("y", box.top + 0.62 * (box.bottom - box.top));
+    const isLarge = scene.source === "SIMULATED";  // as on the plots of the server: a small word for real data
+    mark.textContent = scene.source;
+    mark.setAttribute("class", isLarge ? "watermark" : "source");
+    mark.setAttribute("text-anchor", isLarge ? "middle" : "end");
+    mark.setAttribute("x", isLarge ? (box.left + box.right) / 2 : box.right);
+    mark.setAttribute("y", isLarge ? box.top + 0.62 * (box.bottom - box.top) : lower.bottom + 33);
     ghost.setAttribute("d", line(scene.ghost, at.y(0), at.y(1) - at.y(0)));
   }
 

@@ -36,23 +36,21 @@ def test_a_region_holds_all_its_galaxies(frame):
 
 def test_ids_reach_the_browser_as_text_and_magnitudes_run_backwards(frame):
     rows = np.arange(N)
-    figure = scatter_figure(frame, rows, rows, ("redshift", "mag_r"), "galaxy_class", is_simulated=True)
+    figure = scatter_figure(frame, rows, rows, ("redshift", "mag_r"), "galaxy_class", source="SIMULATED")
     assert [trace.name for trace in figure.data] == ["quiescent", "star-forming"]
     assert len({trace.marker.symbol for trace in figure.data}) == 2
     assert all(str(one) in set(frame["id"]) for one in figure.data[0].customdata)
     assert figure.layout.yaxis.autorange == "reversed"
     assert figure.layout.xaxis.autorange is True
-    assert figure.layout.annotations[0].text == "SIMULATED"
 
 
 def test_more_galaxies_than_points_are_drawn_as_a_density_too(frame):
     rows = np.arange(N)
-    figure = scatter_figure(frame, rows, rows[:40], ("redshift", "mag_r"), "redshift", is_simulated=False)
+    figure = scatter_figure(frame, rows, rows[:40], ("redshift", "mag_r"), "redshift", source="REAL")
     assert figure.data[0].type == "heatmap"
     counts = 10.0 ** np.nan_to_num(figure.data[0].z, nan=-np.inf)
     assert counts.sum() == pytest.approx(N, abs=8)  # the outermost 0.1 % lie outside
     assert len(figure.data[1].x) == 40
-    assert not figure.layout.annotations
 
 
 def test_axes_are_numbers_with_their_units(frame):

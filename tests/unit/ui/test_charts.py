@@ -39,7 +39,7 @@ def comparison() -> Comparison:
 
 
 def _figure(comparison, frame, **options):
-    options = {"window": WINDOW, "marks": [], "is_simulated": True, **options}
+    options = {"window": WINDOW, "marks": [], "source": "SIMULATED", **options}
     return spectrum_figure(comparison, frame=frame, **options)
 
 
@@ -135,7 +135,7 @@ def test_the_flux_range_follows_the_pixels_that_are_in_the_window(comparison):
 def test_plotly_accepts_the_figures(comparison):
     marks = lines_in_window("all", WINDOW, 0.06, [CustomLine(5303.0, "mine").as_line()])
     drawn = _figure(comparison, Frame(0.05, 0.06), marks=marks, pinned=[("other", _model())])
-    for figure in (drawn, latent_figure(comparison)):
+    for figure in (drawn, latent_figure(comparison, source="REAL")):
         content = figure.to_dict()
         checked = go.Figure(content)  # raises on any property or value that Plotly does not know
         assert json.loads(plotly.io.to_json(checked)) == json.loads(plotly.io.to_json(content, validate=False))

@@ -42,7 +42,7 @@ def test_differences_are_those_of_the_curves():
 
 def test_a_curve_without_lines_has_no_marker_and_says_so():
     measured = measure_curves(Comparison(prediction=2.0 - _with_lines(STAR_FORMING)), 0.1)
-    trace = bpt_figure(measured).data[1]
+    trace = bpt_figure(measured, source="REAL").data[1]
     assert trace.showlegend is False
     assert "no position" in bpt_sentences(measured)[0]
 

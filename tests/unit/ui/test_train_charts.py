@@ -53,8 +53,8 @@ def test_mean_is_not_pulled_to_zero_and_ends_near_the_last_values():
 
 def test_curves_stay_beneath_their_mean():
     curves = loss_curves(metrics(), "step")
-    plain = curves_figure(curves, "loss", "step", is_log=False)
-    figure = curves_figure(curves, "loss", "step", is_log=False, span=5)
+    plain = curves_figure(curves, "loss", "step", is_log=False, source="")
+    figure = curves_figure(curves, "loss", "step", is_log=False, span=5, source="")
     assert [trace.name for trace in plain.data] == [one.name for one in curves]
     assert [trace.name for trace in figure.data] == [
         *(one.name for one in curves),
@@ -66,14 +66,14 @@ def test_curves_stay_beneath_their_mean():
 
 
 def test_axes_stand_before_the_first_value():
-    figure = curves_figure(loss_curves([], "step"), "loss", "step", is_log=False)
+    figure = curves_figure(loss_curves([], "step"), "loss", "step", is_log=False, source="")
     assert "No values yet" in figure.layout.annotations[0].text
     assert figure.layout.yaxis.title.text == "loss"
 
 
 @pytest.mark.parametrize("span", [0, 20])
 def test_long_runs_are_thinned(span: int):
-    figure = curves_figure(loss_curves(metrics(9000), "step"), "loss", "step", is_log=True, span=span)
+    figure = curves_figure(loss_curves(metrics(9000), "step"), "loss", "step", is_log=True, span=span, source="")
     assert sum(len(trace.x) for trace in figure.data) <= MAX_POINTS
 
 
