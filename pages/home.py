@@ -12,7 +12,7 @@ from galspec.ui.preload import preload_plots
 from galspec.ui.stored_scores import stored_predictions
 
 boot()
-preload_plots()
+preload_plots(after="home_state")
 
 survey, no_survey = None, ""
 try:
@@ -31,7 +31,7 @@ example = st.container()
 left, right = st.columns([1, 1], gap="medium")
 with left:
     home.limits_box(survey, stored)
-with right:
+with right, st.container(key="home_state"):
     home.state_cards(survey, stored)
 method()
 citations = st.container()

@@ -6,6 +6,7 @@ from galspec.core.errors import GalspecError
 from galspec.ui import train_form, train_job, train_list, train_state
 from galspec.ui.boot import boot
 from galspec.ui.cache import current_survey
+from galspec.ui.preload import preload_plots
 from galspec.ui.train_access import why_jobs_are_off
 
 boot()
@@ -27,6 +28,7 @@ for problem in problems:
 if train_state.job_id():
     train_job.job_page(train_state.job_id())
 elif train_state.new_preset():
+    preload_plots(after="train_submit")  # for the job's page, which comes when the training needs the processor
     train_form.form(survey)
 elif train_state.compared():
     train_list.comparison(train_state.compared())

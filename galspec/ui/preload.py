@@ -1,8 +1,18 @@
 """Let the browser load Streamlit's plotting code, five megabytes, while the server still imports Plotly."""
 
+import json
 from pathlib import Path
+from typing import Final
 
 import streamlit as st
+
+_SCRIPT: Final = """
+const href = new URL({name}, document.baseURI).href;
+document.head.append(Object.assign(document.createElement("link"), {{ rel: "modulepreload", href }}));
+const look = () => document.querySelector({after}) ? setTimeout(() => import(href).catch(() => undefined), 50)
+  : setTimeout(look, 50);
+look();
+"""
 
 
 @st.cache_resource(show_spinner=False)
@@ -12,13 +22,19 @@ def _chunk() -> str:
     return next((path.name for path in sorted(folder.glob("PlotlyChart.*.js"))), "")
 
 
-def preload_plots() -> None:
+def preload_plots(after: str) -> None:
     """Ask for the plotting code; a page that plots calls this before anything slow.
 
-    Without it the browser asks when the first figure arrives, and a cold server's reader waits half a second longer.
-    It is written in every run, so that what follows keeps its place; the browser imports a module once.
+    The file is fetched at once, and run when the text is there: running it takes the browser half a second, in which
+    nothing is painted. Without this the browser asks when the first figure arrives. It is written in every run, so
+    that what follows keeps its place; the browser imports a module once.
+
+    Parameters
+    ----------
+    after : str
+        Key of the container whose content is awaited.
     """
     if not (name := _chunk()):
         return
-    script = f'import(new URL("static/js/{name}", document.baseURI).href).catch(() => undefined);'
+    script = _SCRIPT.format(name=json.dumps(f"static/js/{name}"), after=json.dumps(f".st-key-{after} p"))
     st.html(f'<script type="module">{script}</script>', unsafe_allow_javascript=True)

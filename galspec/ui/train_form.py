@@ -17,7 +17,7 @@ from galspec.ui import address, train_state
 from galspec.ui.train_access import require_jobs_allowed
 from galspec.ui.train_data import choose_survey, choose_vae, require_trainable
 from galspec.ui.train_estimate import estimate_panel
-from galspec.ui.train_resources import free_line, resources_form
+from galspec.ui.train_resources import free_line, precision_note, resources_form
 
 _FILLED: Final = "train_form_filled"
 _VALUES: Final = "train_form_values"
@@ -79,6 +79,8 @@ def form(survey: Survey | None) -> None:
         if preset.what == "cnn" and resources.backend == "local":
             standby.prepare()  # what the training imports is loaded while the form is read
         st.caption(f"{counts.n_train:,} train and {counts.n_valid:,} valid galaxies", width="content")
+    if preset.what == "cnn" and (note := precision_note(str(settings["precision"]), resources)):
+        submit_slot.warning(note)
     if problem := st.session_state.pop(_PROBLEM, ""):
         submit_slot.error(f"Not submitted: {problem}")
     with submit_slot:
