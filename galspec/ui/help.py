@@ -75,7 +75,10 @@ _ADDRESSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "Train": (
         ("`/train`", "`job`: id of a job, its page; `new`: preset of the form; `compare`: ids of jobs"),
-        ("`panel`, `x`, `log`", "of a job: what is shown below, `step`, `epoch` or `hours`, logarithmic error"),
+        (
+            "`panel`, `x`, `log`, `smooth`",
+            "of a job: what is shown below, `step`, `epoch` or `hours`, logarithmic error, mean over 5, 20 or 100 reports",
+        ),
     ),
     "Home": (("`/`", "`seed`: which held-out galaxy is drawn"),),
 }

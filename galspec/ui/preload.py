@@ -6,6 +6,8 @@ from typing import Final
 
 import streamlit as st
 
+#: Of the container, which the theme takes out of the page's flow.
+KEY: Final = "galspec_preload"
 _SCRIPT: Final = """
 const href = new URL({name}, document.baseURI).href;
 document.head.append(Object.assign(document.createElement("link"), {{ rel: "modulepreload", href }}));
@@ -37,4 +39,5 @@ def preload_plots(after: str) -> None:
     if not (name := _chunk()):
         return
     script = _SCRIPT.format(name=json.dumps(f"static/js/{name}"), after=json.dumps(f".st-key-{after} p"))
-    st.html(f'<script type="module">{script}</script>', unsafe_allow_javascript=True)
+    with st.container(key=KEY):
+        st.html(f'<script type="module">{script}</script>', unsafe_allow_javascript=True)
