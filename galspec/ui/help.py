@@ -77,7 +77,7 @@ _ADDRESSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("`/train`", "`job`: id of a job, its page; `new`: preset of the form; `compare`: ids of jobs"),
         (
             "`panel`, `x`, `log`, `smooth`",
-            "of a job: what is shown below, `step`, `epoch` or `hours`, logarithmic error, mean over 5, 20 or 100 reports",
+            "of a job: what is shown below, `step`, `epoch` or `hours`, logarithmic error, mean of 5, 20 or 100",
         ),
     ),
     "Home": (("`/`", "`seed`: which held-out galaxy is drawn"),),
