@@ -19,6 +19,7 @@ from galspec.jobs.folder import JobFolder
 #: How long it waits for a job, seconds.
 WAIT_S: Final = 180.0
 _TAKEN_S: Final = 10.0
+_ANNOUNCED_S: Final = 30.0
 #: Less memory free than this, and none is started: it holds some 0.4 GB.
 _NEEDED_GB: Final = 2.0
 _LOCK = threading.Lock()
@@ -41,6 +42,8 @@ class _Standby:
         )
         os.close(its_input)
         os.close(its_output)
+        # The process that was started forks and ends at once; nobody else would take note of it.
+        threading.Thread(target=self._process.wait, daemon=True).start()
 
     def is_waiting(self) -> bool:
         """Return True while it waits, for this workspace."""
@@ -55,7 +58,8 @@ class _Standby:
             os.write(self._input, os.fsencode(folder.path) + b"\n")
             # If it is too slow to take the job, its own answer fails later and it ends: no job gets two supervisors.
             if select.select([self._output], [], [], _TAKEN_S)[0] and os.read(self._output, 1) == b"t":
-                return os.read(self._output, 1) == b"a"
+                # From here on the job is its own, however long its announcement takes; only its death ends that.
+                return not select.select([self._output], [], [], _ANNOUNCED_S)[0] or os.read(self._output, 1) == b"a"
         return False
 
     def close(self) -> None:

@@ -30,6 +30,14 @@ def needs_model(survey: Survey, galaxy_id: str) -> bool:
     return not is_loaded() and not are_stored(survey, galaxy_id)
 
 
+def curves_key(survey: Survey, galaxy_id: str) -> str:
+    """Return what `comparison` made the curves of, for caches of what is derived from them."""
+    if are_stored(survey, galaxy_id):
+        card = stored_predictions(survey).card
+        return f"stored:{card.sha256 if card else ''}"
+    return load_models().key
+
+
 def comparison(survey: Survey, galaxy_id: str) -> Comparison:
     """Return the curves of a galaxy, with one sentence for each that is missing.
 

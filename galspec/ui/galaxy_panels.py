@@ -13,6 +13,7 @@ from galspec.ui import address
 from galspec.ui import galaxy_state as state
 from galspec.ui.cache import survey_key, thumbnail_uri
 from galspec.ui.comparison import Comparison
+from galspec.ui.galaxy_curves import curves_key
 from galspec.ui.gallery import gallery
 from galspec.ui.labels import class_word, number
 from galspec.ui.measured import (
@@ -23,7 +24,6 @@ from galspec.ui.measured import (
     measure_curves,
     widths_table,
 )
-from galspec.ui.models import load_models
 from galspec.ui.query import like_sort
 from galspec.ui.stored_scores import stored_scores
 
@@ -58,7 +58,7 @@ def _measured(
     redshift: float,
     key: str,  # noqa: ARG001
     galaxy_id: str,  # noqa: ARG001
-    models_key: str,  # noqa: ARG001
+    made_of: str,  # noqa: ARG001
 ) -> Measured:
     return measure_curves(_comparison, redshift)
 
@@ -67,9 +67,9 @@ def measured_panel(survey: Survey, comparison: Comparison, values: dict[str, Any
     """Draw lines, indices and BPT positions of the three curves."""
     with st.spinner("Measuring …"):
         try:
-            measured = _measured(
-                comparison, float(values["redshift"]), survey_key(survey), str(values["id"]), load_models().key
-            )
+            galaxy_id = str(values["id"])
+            made_of = curves_key(survey, galaxy_id)
+            measured = _measured(comparison, float(values["redshift"]), survey_key(survey), galaxy_id, made_of)
         except GalspecError as error:
             st.error(f"The lines cannot be measured: {error}")
             return
