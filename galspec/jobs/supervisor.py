@@ -322,7 +322,7 @@ def _size(path: Path) -> int:
 def _step_back(pid: int) -> None:
     """Let a command yield the processor to the people at this machine, and to the app that shows its progress."""
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, pid, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, pid)))
     # Where Linux groups processes by session, priorities count only within a group, and the group has its own.
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(_NICENESS), encoding="ascii")
