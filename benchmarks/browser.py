@@ -109,8 +109,14 @@ def browser_page(width: int = 1280, height: int = 720, scheme: str = "light") ->
         page = context.new_page()
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("requestfailed", lambda request: page.errors.append(f"request failed: {request.url}"))
+        page.on("requestfailed", lambda request: _note_failure(page, request))
         try:
             yield page
         finally:
             browser.close()
+
+
+def _note_failure(page: Any, request: Any) -> None:
+    """Keep a request that failed; one that was given up because the page was left did not fail."""
+    if request.failure != "net::ERR_ABORTED":
+        page.errors.append(f"request failed: {request.url} ({request.failure})")

@@ -51,6 +51,7 @@ def test_cards_are_walked_selected_and_scored_by_keys(page: Any, app_options: li
         page.get_by_role("button", name="Show only these").click()
         page.get_by_text("2 of 60").wait_for()
         page.wait_for_url(re.compile(r"q=list%3D[0-9a-f]{12}"))
+        expect(page.locator(_CARD)).to_have_count(2)
         assert {card.get_attribute("data-id") for card in page.locator(_CARD).all()} == {ids[1], below}
         address = page.url
         page.goto("about:blank")

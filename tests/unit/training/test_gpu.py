@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -69,12 +70,12 @@ def test_memory_that_runs_out_later_leaves_the_last_checkpoint(
 ):
     step, n_done = CnnTraining.train_batch, 0
 
-    def limited(self: CnnTraining, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def limited(self: CnnTraining, *batch: Any) -> torch.Tensor:
         nonlocal n_done
         n_done += 1
         if n_done == 8:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return step(self, images, targets)
+        return step(self, *batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(CnnTraining, "train_batch", limited)
