@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from galspec.store.survey import Survey
 
 _WARM_UP_DELAY_S: Final = 1.5
+_SETTLE_AGAIN_S: Final = 10.0
 _LOCK = threading.RLock()
 _LOADED: dict[tuple[str, int], Models] = {}
 _WARMING = threading.Event()
@@ -128,7 +129,18 @@ def _warm_up(survey: Survey) -> None:
     if models.predictor is not None:
         models.predictor.predict_latents(image[None])
     composite_image(image)
-    # Streamlit collects garbage after every run of a page. All that was loaded stays until the server ends: taken out
-    # of the search, it costs a run no more 0.13 s.
+    _settle()
+    # A page that was drawn meanwhile left its tables among what was settled: once more when it is gone.
+    timer = threading.Timer(_SETTLE_AGAIN_S, _settle)
+    timer.daemon = True
+    timer.start()
+
+
+def _settle() -> None:
+    """Take what was loaded out of garbage collection, which Streamlit runs after every run of a page.
+
+    It stays until the server ends; searching it costs a run 0.13 s.
+    """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()

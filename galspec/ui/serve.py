@@ -30,8 +30,6 @@ def _import_early() -> None:
         for name in _EARLY:
             importlib.import_module(name)
     finally:
-        # What was imported stays: Streamlit, which collects garbage after every run of a page, need not search it.
-        gc.freeze()
         gc.enable()
 
 
