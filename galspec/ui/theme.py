@@ -28,7 +28,7 @@ _CSS: Final = """
 /* Plotly's grey text has a contrast of 3.7; the page's own text colour follows the theme. */
 .js-plotly-plot .plotly :is(g[class$="tick"], .infolayer) text { fill: currentColor !important; }
 /* No line of the page for what draws nothing. */
-.st-key-galspec_preload { position: absolute; }
+:is(.st-key-galspec_preload, *:has(> .st-key-galspec_preload)) { position: absolute; }
 /* A filter is a line of text: on a narrow window it takes a line of its own rather than a few letters. */
 .st-key-browse_text { min-width: 17rem; }
 /* On a narrow screen the plot takes the whole width, the images come below it, side by side. */

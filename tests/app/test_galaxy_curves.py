@@ -1,5 +1,7 @@
 """Curves of a galaxy: from stored latents without a network, else computed; both say the same."""
 
+import gc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,3 +79,13 @@ def test_the_neighbours_pictures_are_ready(toy_survey_dir, monkeypatch):
         )
         assert composite
         assert bands
+
+
+def test_what_is_loaded_is_left_out_of_garbage_collection():
+    try:
+        models._settle()
+        assert gc.get_freeze_count() > 10_000
+        models._settle()  # what has gone meanwhile is found again
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
