@@ -30,7 +30,7 @@ def _window(page: Any) -> list[float]:
 def _wait_for_window(page: Any, is_full: bool) -> list[float]:
     comparison = ">" if is_full else "<"
     width = f"((r) => r[1] - r[0])(document.querySelector('{_PLOT}')._fullLayout.xaxis.range)"
-    condition = f"document.querySelector('{_PLOT}')?._fullLayout && {width} {comparison} 4000"
+    condition = f"document.querySelector('{_PLOT}')?._fullLayout?.xaxis?.range && {width} {comparison} 4000"
     page.wait_for_function(condition, polling=200)  # by the clock: a page that is not drawn has no animation frames
     return _window(page)
 
