@@ -1,6 +1,8 @@
 """The optimiser of the paper: RAdam with Lookahead, weight decay on weights only, one cycle stepped per batch."""
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -122,6 +124,13 @@ class Ranger:
         self.max_lr = max_lr
         self._k = lookahead_steps if rule == "ranger" else 0
         self._prefix = "radam" if rule == "ranger" else "adam"
+        self._rule: Callable[..., None] = (
+            functools.partial(radam, decoupled_weight_decay=True, beta2=BETAS[1], eps=EPS)
+            if rule == "ranger"
+            else functools.partial(
+                adamw, max_exp_avg_sqs=[], amsgrad=False, maximize=False, beta2=_ADAM_BETAS[1], eps=_ADAM_EPS
+            )
+        )
         groups = parameter_groups(network, weight_decay)
         self._groups = [
             ([_Moments(parameter) for parameter in group["params"]], float(group["weight_decay"])) for group in groups
@@ -162,39 +171,15 @@ class Ranger:
     def _apply_rule(self, moved: list[_Moments], weight_decay: float) -> None:
         if not moved:
             return
-        parameters = [one.parameter for one in moved]
-        gradients = [one.parameter.grad for one in moved if one.parameter.grad is not None]
-        means, squares = [one.exp_avg for one in moved], [one.exp_avg_sq for one in moved]
-        steps = [one.step for one in moved]
-        if self._prefix == "radam":
-            radam(
-                parameters,
-                gradients,
-                means,
-                squares,
-                steps,
-                decoupled_weight_decay=True,
-                beta1=self.momentum,
-                beta2=BETAS[1],
-                lr=self.lr,
-                weight_decay=weight_decay,
-                eps=EPS,
-            )
-            return
-        adamw(
-            parameters,
-            gradients,
-            means,
-            squares,
-            [],
-            steps,
-            amsgrad=False,
+        self._rule(
+            params=[one.parameter for one in moved],
+            grads=[one.parameter.grad for one in moved],
+            exp_avgs=[one.exp_avg for one in moved],
+            exp_avg_sqs=[one.exp_avg_sq for one in moved],
+            state_steps=[one.step for one in moved],
             beta1=self.momentum,
-            beta2=_ADAM_BETAS[1],
             lr=self.lr,
             weight_decay=weight_decay,
-            eps=_ADAM_EPS,
-            maximize=False,
         )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -203,7 +188,7 @@ class Ranger:
         for index, one in enumerate(self._all):
             for name in one.NAMES:
                 tensors[f"{self._prefix}.{index}.{name}"] = getattr(one, name)
-        return tensors, {"n_done": self.n_done, "n_steps": self.n_steps, "max_lr": self.max_lr}
+        return tensors, {"n_done": self.n_done, "n_steps": self.n_steps}
 
     def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Go back to a state of the same network and the same number of steps.
