@@ -37,7 +37,7 @@ _POLL_S: Final = 0.5
 _BEAT_S: Final = 2.0
 #: A share of one core that counts as a sign of life.
 _BUSY: Final = 0.02
-#: Of commands on this machine: an idle one runs them as fast as ever.
+#: Of commands on this machine's processors: an idle one runs them as fast as ever. A GPU must not wait for its batches.
 _NICENESS: Final = 10
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -209,7 +209,7 @@ class Supervisor:
                 process_group=0,  # a signal to the command's group does not reach this process
                 pass_fds=descriptors,
             )
-        if self.job.resources.backend == "local":
+        if self._places and not self._places.gpus:
             _step_back(child.pid)
         self._started = Moment.now()
         self._announce(is_waiting=False, child=Process.of(child.pid))
@@ -351,7 +351,6 @@ def stand_by() -> int:
         return 0  # nobody has to wait for the child: its parent is init
     os.setsid()
     waiting = WaitingCommand(REPOSITORY_DIR)
-    _step_back(waiting.process.pid)
     line = os.read(0, 8192).strip() if select.select([0], [], [], WAIT_S)[0] else b""
     if not line:
         waiting.drop()
