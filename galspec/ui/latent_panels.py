@@ -25,6 +25,8 @@ from galspec.ui.latent_source import KINDS, LatentSource
 Floats = NDArray[np.float64]
 
 N_NEAREST: Final = 8
+#: Nearest observations that are told apart into galaxies at first.
+_N_LOOKED_AT: Final = 64
 _N_SPECTRA: Final = 3
 TRAVERSE_STEPS: Final = np.linspace(-3.0, 3.0, 13)
 _SMALL_STEPS: Final = np.linspace(-3.0, 3.0, 7)
@@ -94,8 +96,13 @@ def _nearest(
     catalog = source.survey.catalog
     if "group_id" not in catalog:
         return (*nearest_rows(latent, latents, N_NEAREST), 0)
-    rows, distance = nearest_rows(latent, latents, len(latents))
-    kept = first_of_each(rows, catalog["group_id"].to_numpy(), N_NEAREST)
+    groups, n = catalog["group_id"].to_numpy(), _N_LOOKED_AT
+    while True:  # telling all galaxies of a large survey apart would take seconds
+        rows, distance = nearest_rows(latent, latents, n)
+        kept = first_of_each(rows, groups, N_NEAREST)
+        if len(kept) == N_NEAREST or len(rows) < n:
+            break
+        n *= 4
     places = np.flatnonzero(np.isin(rows, kept))
     return kept, distance[places], int(places[-1] + 1 - len(kept)) if len(kept) else 0
 
