@@ -42,7 +42,7 @@ def comparison(survey: Survey, galaxy_id: str) -> Comparison:
     """Return the curves of a galaxy, with one sentence for each that is missing.
 
     Stored latents are those of the model in use and of this survey's data (`galspec.store.scores` checks both), so
-    neither torch nor the image is needed; they equal what would be computed to 1e-4 of a standard deviation.
+    neither torch nor the image is needed; a test compares them with computed ones, to 1e-3 of a standard deviation.
     """
     if (curves := _stored(survey, galaxy_id)) is not None:
         return curves
