@@ -40,6 +40,6 @@ if survey is not None:
     with example:
         home.example(survey, stored)
 with citations:
-    home.citations()  # last: its code blocks make the browser load a highlighter, half as large as Plotly
+    home.citations()  # last: its code blocks make the browser load a highlighter, a third of Plotly's size
 if survey is not None:
     warm_up(survey)

@@ -17,7 +17,7 @@ _MAX_DESCRIPTORS: Final = 64
 
 
 def load() -> None:
-    """Import what training a network needs: two seconds and more, most of it torch."""
+    """Import what training a network needs: seconds, most of them torch's."""
     import galspec.cli.train
     import galspec.models.bundle
     import galspec.store.survey

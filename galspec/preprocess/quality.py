@@ -173,7 +173,7 @@ def outlier_pixels(flux_norm: Block, ivar_norm: Block, model_norm: Block) -> NDA
 def _running_median(values: Block, size: int) -> Block:
     """Return the median over an odd number of pixels around each, the ends repeated beyond the edges.
 
-    Three times as fast as scipy.ndimage, whose import alone would delay whatever reads spectra by 0.3 s.
+    Twice as fast as scipy.ndimage (benchmarks/bench_start.py), whose import would delay whatever reads spectra.
     """
     padded = np.pad(values, ((0, 0), (size // 2, size // 2)), mode="edge")
     median = np.empty_like(values)

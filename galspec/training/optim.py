@@ -83,7 +83,7 @@ class Ranger:
     slow += alpha (fast - slow); fast = slow.
 
     The rules are torch's functions, not its optimiser objects: those import torch's compiler, which costs every
-    training two seconds before its first step.
+    training 1.5 s before its first step (benchmarks/bench_start.py).
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def spectrum_axes(frame: Frame, window: Window, y_range: tuple[float, float], li
         "linecolor": GREY,
         "tickcolor": GREY,
         "automargin": False,  # the margins have room for titles and ticks
-        "ticklabeloverflow": "allow",  # else Plotly measures every label, a tenth of the time of a plot
+        "ticklabeloverflow": "allow",  # else Plotly measures every label's size
     }
     return {
         "xaxis": {

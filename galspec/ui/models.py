@@ -139,7 +139,7 @@ def _warm_up(survey: Survey) -> None:
 def _settle() -> None:
     """Take what was loaded out of garbage collection, which Streamlit runs after every run of a page.
 
-    It stays until the server ends; searching it costs a run 0.13 s.
+    It stays until the server ends; searching it costs a run 0.16 s (benchmarks/bench_start.py).
     """
     gc.unfreeze()
     gc.collect()

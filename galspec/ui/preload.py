@@ -27,8 +27,8 @@ def _chunk() -> str:
 def preload_plots(after: str) -> None:
     """Ask for the plotting code; a page that plots calls this before anything slow.
 
-    The file is fetched at once, and run when the text is there: running it takes the browser half a second, in which
-    nothing is painted. Without this the browser asks when the first figure arrives. It is written in every run, so
+    The file is fetched at once, and run when the text is there: while the browser runs it, nothing
+    is painted. Without this the browser asks when the first figure arrives. It is written in every run, so
     that what follows keeps its place; the browser imports a module once.
 
     Parameters

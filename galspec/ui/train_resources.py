@@ -139,7 +139,7 @@ def precision_note(precision: str, resources: Resources) -> str:
         return ""
     return (
         "This machine's processor has no bfloat16 arithmetic (flags avx512_bf16, amx_bf16): with precision bf16 a "
-        "network trains some ten times slower than with fp32."
+        "network trains several times slower than with fp32."
     )
 
 
